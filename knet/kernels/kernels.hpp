@@ -1,0 +1,179 @@
+// The kernel table: everything a device can compute, on plain views. Kernels know pointers, sizes, strides and
+// dtypes, not tensors and not gradients. A null entry means "this device cannot"; the caller turns it into one
+// typed error. kernels/reference fills the whole table with plain loops, kernels/cpu replaces what it does
+// better.
+//
+// Callers have checked shapes, dtypes and indices; kernels check nothing again, except that an entry may throw
+// DTypeError for an element type it does not know.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "knet/base/dtype.hpp"
+#include "knet/base/shape.hpp"
+#include "knet/device/device.hpp"
+#include "knet/device/random.hpp"
+
+namespace knet {
+
+/// A strided block in memory: what a tensor is to a kernel. Strides count elements; 0 repeats.
+struct Array {
+  void* data = nullptr;
+  DType dtype = f32;
+  int ndim = 0;
+  std::int64_t size[max_dims];
+  std::int64_t stride[max_dims];
+
+  std::int64_t numel() const {
+    std::int64_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= size[i];
+    return n;
+  }
+  template <class T>
+  T* as() const { return static_cast<T*>(data); }
+};
+
+/// Functions of one element; value and derivative are in kernels/functors.hpp. `a` and `b` are parameters.
+enum class Unary : std::uint8_t {
+  identity, neg, abs, sign, square, sqrt, rsqrt, cbrt, reciprocal,
+  exp, exp2, expm1, log, log2, log10, log1p,
+  sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh,
+  erf, erfc, erfinv, lgamma, digamma, sinc,
+  floor, ceil, round, trunc,
+  relu, sigm, elu /*a*/, selu, leaky_relu /*a*/, gelu /*tanh form*/, gelu_exact, silu, softplus, hard_sigmoid,
+  log_sigm,
+  pow /*a: exponent*/, clamp /*a: low, b: high*/, scale /*a x + b*/,
+  is_nan, is_inf, is_finite, logical_not /* these four give boolean */,
+  count
+};
+/// Functions of two elements. The comparisons and logical ones give boolean.
+enum class Binary : std::uint8_t {
+  add, sub, mul, div, pow, atan2, hypot, maximum, minimum, remainder /*sign of the divisor*/, floor_divide,
+  lt, gt, le, ge, eq, ne, logical_and, logical_or, logical_xor,
+  count
+};
+/// Is the result of the operator boolean whatever it is given?
+constexpr bool gives_boolean(Unary op) { return op >= Unary::is_nan; }
+constexpr bool gives_boolean(Binary op) { return op >= Binary::lt; }
+/// Can the derivative be written with the result alone (so that a fused kernel need not keep its input)?
+constexpr bool grad_needs_only_result(Unary op) {
+  switch (op) {
+    case Unary::identity: case Unary::relu: case Unary::sigm: case Unary::tanh: case Unary::elu:
+    case Unary::selu: case Unary::leaky_relu: return true;
+    default: return false;
+  }
+}
+enum class Reduce : std::uint8_t { sum, prod, max, min, any, all, sum_squares };
+enum class SoftmaxKind : std::uint8_t { softmax, log_softmax };
+enum class Distribution : std::uint8_t { uniform /*[a, b)*/, normal /*mean a, std b*/, integer /*[a, b)*/ };
+enum class OptimRule : std::uint8_t { sgd, momentum, nesterov, adagrad, rmsprop, adadelta, adam };
+
+/// What matmul does to a finished product: act(product + bias), or c += product.
+struct Epilogue {
+  const void* bias = nullptr;  ///< n contiguous values of the product's dtype, added to every row
+  Unary activation = Unary::identity;
+  double alpha = 0;                ///< the activation's parameter
+  bool accumulate = false;         ///< add to what is in c (before bias and activation)
+  const void* packed_b = nullptr;  ///< b in the form of pack_b; b's data need not be read then
+};
+
+/// One optimiser update of one parameter, element by element, formulas in optim/rules.hpp.
+struct OptimStep {
+  OptimRule rule;
+  double lr = 0, beta1 = 0, beta2 = 0, eps = 0;  ///< gamma or rho is beta1
+  double correction1 = 1, correction2 = 1;       ///< adam: 1 - beta1^t, 1 - beta2^t
+  double decay = 0;                              ///< decoupled: w -= lr * decay * w, before the update
+  double l2 = 0;                                 ///< added to the gradient: g += l2 * w
+  double scale = 1;                              ///< the gradient is multiplied by it first (clipping)
+};
+
+/// The table. Unless said otherwise arrays have any strides, outputs are not aliased with inputs except that
+/// elementwise kernels may write exactly over an input of the same strides.
+struct Kernels {
+  // ---- elementwise: inputs are expanded to the output's sizes (stride 0) ----
+  void (*unary)(Unary op, double a, double b, const Array& x, const Array& y);
+  /// dx = dy f'(x); `x` or `y` may hold no data when the derivative does not need it.
+  void (*unary_grad)(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy, const Array& dx);
+  void (*binary)(Binary op, const Array& a, const Array& b, const Array& y);
+  /// y = op(x, s), or op(s, x) when `scalar_first`; s is converted to x's dtype.
+  void (*binary_scalar)(Binary op, const Array& x, double s, bool scalar_first, const Array& y);
+  /// y = mask ? a : b
+  void (*where)(const Array& mask, const Array& a, const Array& b, const Array& y);
+  /// y = x converted to y's dtype (all dtypes, the 16-bit ones too; floats to integers truncate, to boolean != 0)
+  void (*copy)(const Array& x, const Array& y);
+  void (*fill)(double value, const Array& y);
+  /// y[i...] = start + step * (row-major position)
+  void (*arange)(double start, double step, const Array& y);
+
+  // ---- reductions: y has x's ndim with size 1 in the reduced dimensions ----
+  /// sum, prod, sum_squares, max, min in x's dtype (float sums accumulate pairwise or wider; max and min
+  /// propagate NaN); any and all give boolean.
+  void (*reduce)(Reduce op, const Array& x, const Array& y);
+  /// Position (i64) of the largest or smallest along dim; the first wins; NaN counts as the extreme.
+  void (*arg_reduce)(bool largest, const Array& x, int dim, const Array& y);
+  /// Running sum along dim, from the end when `reverse`.
+  void (*cumsum)(const Array& x, int dim, bool reverse, const Array& y);
+  /// Stable sort along dim (NaN last when ascending, first when descending); `indices` (i64) say where each came from.
+  void (*sort)(const Array& x, int dim, bool descending, const Array& values, const Array& indices);
+
+  // ---- softmax along dim, and the loss over it ----
+  void (*softmax)(SoftmaxKind kind, const Array& x, int dim, const Array& y);
+  /// softmax: dx = y (dy - sum(y dy)); log_softmax: dx = dy - exp(y) sum(dy)
+  void (*softmax_grad)(SoftmaxKind kind, const Array& y, const Array& dy, int dim, const Array& dx);
+  /// Rows of scores [n, c] (last stride 1), labels [n] (contiguous i32, i64 or u8; `ignore` skips the row).
+  /// loss = sum of -log softmax(scores)[label] over the counted rows, count = their number. Where dscores is not
+  /// null it gets scale * (softmax - onehot), divided by count when `average`; skipped rows get 0.
+  void (*nll)(const Array& scores, const Array& labels, std::int64_t ignore, bool average, double* loss,
+              std::int64_t* count, const Array* dscores);
+
+  // ---- matrix products: [m, k] x [k, n] or batched [b, m, k] x [b, k, n] (batch stride may be 0); c's last
+  // stride is 1; a and b have any strides ----
+  void (*matmul)(const Array& a, const Array& b, const Array& c, const Epilogue& e);
+  /// Bytes of the packed form of b [k, n]; 0: this device has none.
+  std::size_t (*packed_bytes)(const Array& b);
+  void (*pack_b)(const Array& b, void* packed);
+  /// Backward of y = act(z + bias) over rows: dx = dy act'(y) [n, m] and dbias [m] = column sums of dx, in one
+  /// pass. Only for activations whose derivative needs the result alone. dx.data may equal dy.data; dx.data may
+  /// be null (identity: dbias only), dbias may be null. y, dy, dx are contiguous.
+  void (*bias_act_grad)(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx, const Array* dbias);
+
+  // ---- rows of x [n, d] (contiguous) to mean 0 and variance 1, then times gamma plus beta [d] (either may be null) ----
+  void (*layer_norm)(const Array& x, const void* gamma, const void* beta, double eps, const Array& y, void* mean, void* rstd);
+  void (*layer_norm_grad)(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy,
+                          const Array& dx, void* dgamma, void* dbeta);
+
+  // ---- indexing; ids are i32, i64 or u8, checked and non-negative ----
+  /// y = x with positions ids [n] (any stride) taken along dim.
+  void (*index_select)(const Array& x, int dim, const Array& ids, const Array& y);
+  /// y[.. ids[i] ..] += src[.. i ..] along dim; repeated ids add up, in order.
+  void (*index_add)(const Array& src, int dim, const Array& ids, const Array& y);
+  /// y[i][j][k] = x[i][ids[i][j][k]][k] for dim 1: ids has y's sizes.
+  void (*gather)(const Array& x, int dim, const Array& ids, const Array& y);
+  /// y[i][ids[i][j][k]][k] += src[i][j][k] for dim 1.
+  void (*scatter_add)(const Array& src, int dim, const Array& ids, const Array& y);
+
+  // ---- random numbers: element i (row-major) depends on (key, i) only ----
+  void (*random)(Distribution d, RandomKey key, double a, double b, const Array& y);
+  /// y = 0 with probability p, else x / (1 - p); the same key gives the same zeros.
+  void (*dropout)(RandomKey key, double p, const Array& x, const Array& y);
+
+  // ---- optimisers: w, g and the rule's memory s0, s1 (may be null) are n contiguous values of one dtype ----
+  void (*optimize)(const OptimStep& step, DType t, std::int64_t n, void* w, const void* g, void* s0, void* s1);
+
+  // ---- dense linear algebra on one square contiguous row-major matrix [n, n]; 0 is success ----
+  /// Overwrites a with L (unit diagonal) and U of P a; pivots[i] is the row swapped with row i. Returns i+1 for a zero pivot.
+  int (*lu)(const Array& a, std::int64_t* pivots);
+  /// b [n, m] (contiguous) = a^-1 b, from lu.
+  void (*lu_solve)(const Array& lu, const std::int64_t* pivots, const Array& b);
+  /// Overwrites a with its lower Cholesky factor (upper part zeroed). Returns i+1 where it is not positive definite.
+  int (*cholesky)(const Array& a);
+};
+
+/// The table of a device; DeviceError when there is no such device.
+const Kernels& kernels(Device);
+/// The plain-loop table: complete for every dtype, the oracle of the tests.
+const Kernels& reference_kernels();
+/// The tuned CPU table (reference where nothing better exists).
+const Kernels& cpu_kernels();
+
+}  // namespace knet

@@ -23,8 +23,8 @@ struct Storage;
 
 // ---- indexing: x(_, 3)  x(0, slice(1, 5))  x(-1)  x(ids)  x(mask)  x(_, slice(0, end, 2)) ----
 struct all_t {};
-/// A whole dimension in an index.
-inline constexpr all_t _{}, all{};
+/// A whole dimension in an index: x(_, 3).
+inline constexpr all_t _{};
 /// The last position of a dimension, in slice().
 inline constexpr std::int64_t end = INT64_MAX;
 /// Positions start, start + step, ... before stop; negative ones count from the end. step may be negative.

@@ -1,0 +1,351 @@
+// The matrix product between the micro-kernel and the caller: which operand is packed, how the loops are blocked
+// for the caches and how the work is split over threads. Compiled for each instruction set; the best one the
+// machine has is chosen at run time.
+//
+// An element of c is always the same sum in the same order, whatever the number of threads and whether b came
+// packed: k is cut at places that depend on k alone.
+#include "knet/kernels/cpu/gemm.hpp"
+
+#include "knet/base/threads.hpp"
+#include "knet/device/pool.hpp"
+
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "knet/kernels/cpu/gemm.cpp"
+#include "hwy/foreach_target.h"
+// After foreach_target.
+#include "knet/kernels/cpu/gemm_micro-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace knet::cpu_impl::HWY_NAMESPACE {
+
+/// Memory of the pool for the time of one product.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(Int n) : bytes_(static_cast<std::size_t>(n) * sizeof(T)) {
+    if (n > 0) p_ = static_cast<T*>(pool::allocate(bytes_));
+  }
+  ~Scratch() {
+    if (p_) pool::deallocate(p_, bytes_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* get() const { return p_; }
+
+ private:
+  std::size_t bytes_;
+  T* p_ = nullptr;
+};
+
+bool simple(Unary act) { return act == Unary::identity || act == Unary::relu; }
+
+// ---- blocked product ----
+
+constexpr Int block_k = 320;                // a panel of b over that many steps stays in the first cache
+constexpr Int block_m = 12 * max_rows;      // rows of a that stay in the second
+constexpr Int pack_a_panels = 5;            // panels of b from which packing a pays
+constexpr Int direct_bytes = 32 * 1024;     // b that needs no packing because it stays in the first cache
+constexpr Int direct_rows = 4 * max_rows;   // rows of c from which packing b pays
+constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
+constexpr Int long_row_bytes = 1 << 20;     // b too large for the caches
+constexpr Int most_double_rows = HWY_TARGET == HWY_AVX3 ? 4 : 3;  // rows of c up to which two panels fit the registers
+constexpr Int dot_rows = 16;                // rows of c up to which dot products beat packing b
+
+/// Where b comes from: packed panels over the whole of k, its own rows, or panels packed on the way.
+enum class Source { panels, rows, pack };
+
+/// Panels [p0, p1) of b, one after the other from out.
+template <class T>
+void pack_panels(const T* b, Int bk, Int bn, Int k, Int n, Int p0, Int p1, T* out) {
+  constexpr Int W = panel_width<T>();
+  for (Int p = p0; p < p1; ++p, out += W * k) {
+    pack_panel(b + p * W * bn, bn, bk, std::min(W, n - p * W), W, k, out);
+  }
+}
+
+template <class T, bool kMask>
+HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half) {
+  if (panels == 4) micro<T, 1, 2, 4, kMask>(t);
+  else if (panels == 2 && rows == 1) micro<T, 1, 2, 2, kMask>(t);
+  else if (panels == 2 && rows == 2) micro<T, 2, 2, 2, kMask>(t);
+  else if (panels == 2 && rows == 3) micro<T, 3, 2, 2, kMask>(t);
+  else if (panels == 2) micro<T, 4, 2, 2, kMask>(t);
+  else if (half) micro_for<T, 1, kMask>(rows)(t);
+  else micro_for<T, 2, kMask>(rows)(t);
+}
+
+/// Rows [m0, m1) of the panels [p0, p1) of c. `b` is what `source` says.
+template <class T>
+void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int p0, Int p1) {
+  constexpr Int N = lanes<T>(), W = panel_width<T>(), size = sizeof(T);
+  const Int panels = (g.n + W - 1) / W;
+  const bool pack_a = p1 - p0 >= pack_a_panels && g.k >= 16 && m1 - m0 >= 4;
+  const Int parts = (g.k + block_k - 1) / block_k, longest = (g.k + parts - 1) / parts;
+  const bool one_block = m1 - m0 <= block_m;
+  // Packed b is used at once when all rows of c fit one block, else by one block of rows after the other.
+  const Int group = source != Source::pack ? p1 - p0 : std::min(p1 - p0, one_block ? few_panels : many_panels);
+  const Int blocks_of_a = (std::min(block_m, m1 - m0) + max_rows - 1) / max_rows;
+  const Scratch<T> packed_a(pack_a ? blocks_of_a * row_width<T>() * longest : 0);
+  const Scratch<T> packed_b(source == Source::pack ? group * W * longest : 0);
+  Tile<T> t;
+  t.bk = source == Source::rows ? g.bk : W;
+  t.cm = g.cm;
+  for (Int q = 0; q < parts; ++q) {
+    const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
+    t.k = k1 - k0;
+    t.panel_stride = source == Source::rows ? W : source == Source::panels ? W * g.k : W * t.k;
+    t.add = g.accumulate || q > 0;
+    const bool ends = q == parts - 1;
+    t.relu = ends && g.act == Unary::relu;
+    for (Int g0 = p0; g0 < p1; g0 += group) {
+      const Int g1 = std::min(p1, g0 + group);
+      if (source == Source::pack) {
+        pack_panels(g.b + k0 * g.bk, g.bk, g.bn, t.k, g.n, g0, g1, packed_b.get());
+      }
+      const T* panel = source == Source::pack ? packed_b.get() : b + g0 * t.panel_stride + k0 * t.bk;
+      for (Int mb = m0; mb < m1; mb += block_m) {
+        const Int rows = std::min(block_m, m1 - mb), count = (rows + max_rows - 1) / max_rows;
+        if (pack_a && (g0 == p0 || !one_block)) {
+          for (Int i = 0; i < count; ++i) {
+            const Int r0 = rows * i / count, r1 = rows * (i + 1) / count;
+            pack_panel(g.a + (mb + r0) * g.am + k0 * g.ak, g.am, g.ak, r1 - r0, row_width<T>(), t.k,
+                       packed_a.get() + i * row_width<T>() * t.k);
+          }
+        }
+        for (Int p = g0, np; p < g1; p += np) {
+          // Few rows leave registers for more panels, which hides the latency of the additions.
+          np = g1 - p < 2 || rows > most_double_rows ? 1 : rows == 1 && g1 - p >= 4 ? 4 : 2;
+          const bool whole = p + np < panels || g.n % W == 0;
+          t.cols = whole ? np * W : g.n - p * W;
+          t.b = panel + (p - g0) * t.panel_stride;
+          t.bias = ends && g.bias ? g.bias + p * W : nullptr;
+          const bool half = t.cols - (np - 1) * W <= N, mask = native_mask && source == Source::rows && !whole;
+          for (Int i = 0; i < count; ++i) {
+            const Int r0 = rows * i / count, r = rows * (i + 1) / count - r0;
+            t.a = pack_a ? packed_a.get() + i * row_width<T>() * t.k : g.a + (mb + r0) * g.am + k0 * g.ak;
+            t.am = pack_a ? size : g.am * size;
+            t.ak = pack_a ? row_width<T>() * size : g.ak * size;
+            t.c = g.c + (mb + r0) * g.cm + p * W;
+            if constexpr (free_mask) {
+              run_tile<T, true>(t, r, np, half);
+            } else if (mask) {
+              run_tile<T, native_mask>(t, r, np, half);
+            } else {
+              run_tile<T, false>(t, r, np, half);
+            }
+          }
+        }
+      }
+    }
+  }
+  if (!simple(g.act)) {
+    const Int c0 = p0 * W, c1 = std::min(g.n, p1 * W);
+    apply_activation(g.act, g.alpha, g.c + m0 * g.cm + c0, m1 - m0, c1 - c0, g.cm);
+  }
+}
+
+template <class T>
+void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
+  constexpr Int W = panel_width<T>();
+  const Int grain = std::max<Int>(1, 65536 / std::max<Int>(1, k * W));
+  parallel_for((n + W - 1) / W, grain, [&](Int p0, Int p1) { pack_panels(b, bk, bn, k, n, p0, p1, out + p0 * W * k); });
+}
+
+template <class T>
+void blocked(const Gemm<T>& g) {
+  constexpr Int W = panel_width<T>(), N = lanes<T>();
+  const Int panels = (g.n + W - 1) / W;
+  const bool may_read = g.b && g.bn == 1 && (native_mask || g.n % W == 0);
+  const Source source =
+      g.packed ? Source::panels
+      : may_read && (g.m <= direct_rows || g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes) ? Source::rows
+                                                                                                    : Source::pack;
+  const T* b = source == Source::panels ? g.packed : g.b;
+  const Int parts = g.m * g.n * g.k < gemm_thread_work ? 1 : threads();
+  // Split what leaves the smaller largest part, counted in vectors of c. Parts of panels are packed by the thread
+  // that uses them; for parts of rows b goes from one core's cache to the other's.
+  const Int vectors = (g.n + N - 1) / N;
+  const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
+  if (parts > 1 && by_rows * 10 < by_panels * 9) {
+    const Scratch<T> packed(source == Source::pack ? panels * W * g.k : 0);
+    if (source == Source::pack) pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
+    parallel_for(parts, 1, [&](Int t0, Int t1) {
+      const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
+      if (m0 == m1) return;
+      if (source == Source::pack) run_tiles<T>(g, Source::panels, packed.get(), m0, m1, 0, panels);
+      else run_tiles(g, source, b, m0, m1, 0, panels);
+    });
+  } else {
+    parallel_for(parts, 1, [&](Int t0, Int t1) {
+      const Int p0 = panels * t0 / parts, p1 = panels * t1 / parts;
+      if (p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1);
+    });
+  }
+}
+
+// ---- a row times a matrix too large for the caches ----
+
+/// The same sums as the blocked product, but b is read row by row.
+template <class T>
+void long_row(const Gemm<T>& g, Int n0, Int n1) {
+  const Int n = n1 - n0, parts = (g.k + block_k - 1) / block_k;
+  T* c = g.c + n0;
+  const Scratch<T> sums(n);
+  T* s = sums.get();
+  for (Int q = 0; q < parts; ++q) {
+    const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
+    for (Int i = k0; i < k1; i += 8) {
+      add_rows(g.a + i * g.ak, g.ak, g.b + i * g.bk + n0, g.bk, static_cast<int>(std::min<Int>(8, k1 - i)), n, i > k0, s);
+    }
+    const bool add = g.accumulate || q > 0, ends = q == parts - 1;
+    for (Int j = 0; j < n; ++j) {
+      T v = add ? s[j] + c[j] : s[j];
+      if (ends && g.bias) v += g.bias[n0 + j];
+      if (ends && g.act == Unary::relu && v < T(0)) v = T(0);
+      c[j] = v;
+    }
+  }
+  if (!simple(g.act)) apply_activation(g.act, g.alpha, c, Int{1}, n, n);
+}
+
+// ---- dot products ----
+
+template <class T, int MR, int NC>
+void dot_tile(const Gemm<T>& g, Int i0, Int j0) {
+  const T *rows[MR], *cols[NC];
+  T out[MR * NC];
+  for (Int i = 0; i < MR; ++i) rows[i] = g.a + std::min(i0 + i, g.m - 1) * g.am;
+  for (Int j = 0; j < NC; ++j) cols[j] = g.b + std::min(j0 + j, g.n - 1) * g.bn;
+  dots<T, MR, NC>(rows, cols, g.k, out);
+  for (Int i = 0; i < MR && i0 + i < g.m; ++i) {
+    T* c = g.c + (i0 + i) * g.cm + j0;
+    for (Int j = 0; j < NC && j0 + j < g.n; ++j) {
+      T v = out[i * NC + j];
+      if (g.accumulate) v += c[j];
+      if (g.bias) v += g.bias[j0 + j];
+      if (g.act == Unary::relu && v < T(0)) v = T(0);
+      c[j] = v;
+    }
+  }
+}
+
+template <class T>
+void dot_block(const Gemm<T>& g, Int m0, Int m1, Int n0, Int n1) {
+  Gemm<T> part = g;
+  part.m = m1;
+  part.n = n1;
+  if (m1 - m0 == 1) {
+    for (Int j = n0; j < n1; j += 8) dot_tile<T, 1, 8>(part, m0, j);
+  } else {
+    for (Int j = n0; j < n1; j += 4) {
+      Int i = m0;
+      for (; m1 - i > 2; i += 4) dot_tile<T, 4, 4>(part, i, j);
+      if (i < m1) dot_tile<T, 2, 4>(part, i, j);
+    }
+  }
+  if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c + m0 * g.cm + n0, m1 - m0, n1 - n0, g.cm);
+}
+
+/// a and b contiguous along k, or copied so when they are small.
+template <class T>
+void dot_product(Gemm<T> g) {
+  Scratch<T> a(g.ak == 1 ? 0 : g.m * g.k), b(g.bk == 1 ? 0 : g.n * g.k);
+  if (T* p = a.get()) {
+    for (Int i = 0; i < g.m; ++i) {
+      for (Int q = 0; q < g.k; ++q) p[i * g.k + q] = g.a[i * g.am + q * g.ak];
+    }
+    g.a = p, g.am = g.k, g.ak = 1;
+  }
+  if (T* p = b.get()) {
+    for (Int j = 0; j < g.n; ++j) {
+      for (Int q = 0; q < g.k; ++q) p[j * g.k + q] = g.b[j * g.bn + q * g.bk];
+    }
+    g.b = p, g.bn = g.k, g.bk = 1;
+  }
+  const Int parts = g.m * g.n * g.k < gemm_thread_work ? 1 : threads();
+  if (parts == 1) return dot_block(g, 0, g.m, 0, g.n);
+  const bool rows = g.m > g.n;
+  const Int size = rows ? g.m : g.n, unit = 8, units = (size + unit - 1) / unit;
+  parallel_for(parts, 1, [&](Int t0, Int t1) {
+    const Int i0 = units * t0 / parts * unit, i1 = std::min(size, units * t1 / parts * unit);
+    if (i0 >= i1) return;
+    if (rows) dot_block(g, i0, i1, 0, g.n);
+    else dot_block(g, 0, g.m, i0, i1);
+  });
+}
+
+template <class T>
+void run(const Gemm<T>& given) {
+  Gemm<T> g = given;
+  // The stride of a single element is whatever it is; make it the one that suits.
+  if (g.k == 1) g.ak = 1, g.bk = g.n;
+  if (g.n == 1 && g.bk != 1) g.bn = 1;
+  if (g.n == 1 && g.m > 1 && g.b) {
+    // c^T = b^T a^T: a row vector times a matrix, whose result is then put in place.
+    Scratch<T> y(g.m);
+    Gemm<T> r;
+    r.m = 1, r.n = g.m, r.k = g.k;
+    r.a = g.b, r.am = 0, r.ak = g.bk;
+    r.b = g.a, r.bk = g.ak, r.bn = g.am;
+    r.c = y.get(), r.cm = g.m;
+    run(r);
+    const T bias = g.bias ? g.bias[0] : T(0);
+    for (Int i = 0; i < g.m; ++i) {
+      T v = y.get()[i];
+      T* c = g.c + i * g.cm;
+      if (g.accumulate) v += *c;
+      v += bias;
+      *c = g.act == Unary::relu && v < T(0) ? T(0) : v;
+    }
+    if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c, g.m, Int{1}, g.cm);
+    return;
+  }
+  const bool along_k = g.b && g.bk == 1 && (g.bn != 1 || g.n == 1);
+  if (along_k && g.m <= dot_rows && g.k >= 2 * lanes<T>()) return dot_product(g);
+  if (g.b && g.n <= 4 && g.m >= 16 && g.ak == 1 && g.k >= 4 * lanes<T>()) return dot_product(g);
+  if (g.m == 1 && g.b && g.bn == 1 && g.k * g.n * static_cast<Int>(sizeof(T)) >= long_row_bytes) {
+    parallel_for(g.n, 1024, [&](Int n0, Int n1) { long_row(g, n0, n1); });
+    return;
+  }
+  blocked(g);
+}
+
+void run_f32(const Gemm<float>& g) { run(g); }
+void run_f64(const Gemm<double>& g) { run(g); }
+void pack_f32(const float* b, Int bk, Int bn, Int k, Int n, float* out) { pack_all(b, bk, bn, k, n, out); }
+void pack_f64(const double* b, Int bk, Int bn, Int k, Int n, double* out) { pack_all(b, bk, bn, k, n, out); }
+Int panel_f32() { return panel_width<float>(); }
+Int panel_f64() { return panel_width<double>(); }
+
+}  // namespace knet::cpu_impl::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace knet::cpu_impl {
+HWY_EXPORT(run_f32);
+HWY_EXPORT(run_f64);
+HWY_EXPORT(pack_f32);
+HWY_EXPORT(pack_f64);
+HWY_EXPORT(panel_f32);
+HWY_EXPORT(panel_f64);
+
+void gemm(const Gemm<float>& g) { HWY_DYNAMIC_DISPATCH(run_f32)(g); }
+void gemm(const Gemm<double>& g) { HWY_DYNAMIC_DISPATCH(run_f64)(g); }
+void gemm_pack(const float* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(pack_f32)(b, bk, bn, k, n, out);
+}
+void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, double* out) {
+  HWY_DYNAMIC_DISPATCH(pack_f64)(b, bk, bn, k, n, out);
+}
+template <class T>
+std::size_t gemm_packed_size(std::int64_t k, std::int64_t n) {
+  const std::int64_t width =
+      sizeof(T) == 4 ? HWY_DYNAMIC_DISPATCH(panel_f32)() : HWY_DYNAMIC_DISPATCH(panel_f64)();
+  return static_cast<std::size_t>((n + width - 1) / width * width * k);
+}
+template std::size_t gemm_packed_size<float>(std::int64_t, std::int64_t);
+template std::size_t gemm_packed_size<double>(std::int64_t, std::int64_t);
+
+}  // namespace knet::cpu_impl
+#endif

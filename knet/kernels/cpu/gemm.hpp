@@ -1,0 +1,46 @@
+// One floating matrix product as the SIMD code sees it. matmul.cpp turns arrays and batches into these.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "knet/kernels/kernels.hpp"
+
+namespace knet::cpu_impl {
+
+/// c [m, n] = act(a [m, k] b [k, n] + bias), element (i, j) of a at a[i * am + j * ak] and so on.
+template <class T>
+struct Gemm {
+  std::int64_t m = 0, n = 0, k = 0;
+  const T* a = nullptr;
+  std::int64_t am = 0, ak = 0;
+  const T* b = nullptr;
+  std::int64_t bk = 0, bn = 0;
+  const T* packed = nullptr;  ///< b in panels, or null
+  T* c = nullptr;
+  std::int64_t cm = 0;
+  const T* bias = nullptr;
+  Unary act = Unary::identity;
+  double alpha = 0;
+  bool accumulate = false;
+};
+
+/// Computes it; m, n and k are at least 1.
+void gemm(const Gemm<float>& g);
+void gemm(const Gemm<double>& g);
+
+/// Elements of the packed form of b [k, n].
+template <class T>
+std::size_t gemm_packed_size(std::int64_t k, std::int64_t n);
+
+/// Packs b into panels of as many columns as the micro-kernel is wide.
+void gemm_pack(const float* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, float* out);
+void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, double* out);
+
+/// y = act(y) on a block of rows, in place.
+template <class T>
+void apply_activation(Unary act, double alpha, T* y, std::int64_t rows, std::int64_t cols, std::int64_t stride);
+
+/// Multiply-adds from which a second thread pays.
+inline constexpr std::int64_t gemm_thread_work = 120'000;
+
+}  // namespace knet::cpu_impl

@@ -1,0 +1,389 @@
+// The innermost loops of the matrix product for one instruction set: packing of panels, the register-blocked
+// micro-kernel and the kernel of dot products. Included once per target by gemm.cpp.
+//
+// A panel holds `width` columns of b (or rows of a) side by side: element (i, k) at panel[k * width + i]. Lanes
+// past the last column hold copies of the last column; what is computed from them is never stored.
+#if defined(KNET_GEMM_MICRO_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef KNET_GEMM_MICRO_INL_HPP
+#undef KNET_GEMM_MICRO_INL_HPP
+#else
+#define KNET_GEMM_MICRO_INL_HPP
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include "hwy/highway.h"
+
+#ifdef __clang__
+#define KNET_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define KNET_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace knet::cpu_impl::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Int = std::int64_t;
+
+template <class T>
+using Tag = hn::ScalableTag<T>;
+
+template <class T>
+constexpr Int lanes() {
+  return static_cast<Int>(HWY_LANES(T));
+}
+
+// Rows of the micro-kernel: as many as leave registers for two vectors of b and one of a.
+constexpr int max_rows = HWY_TARGET == HWY_AVX3 ? 14 : 6;
+// Masked loads that do not touch what is masked out.
+constexpr bool native_mask = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3;
+// Masks cost nothing, so that one kernel serves whole and partial panels.
+constexpr bool free_mask = HWY_TARGET == HWY_AVX3;
+
+template <class T>
+constexpr Int panel_width() {
+  return 2 * lanes<T>();
+}
+// Width of packed rows of a: whole vectors.
+template <class T>
+constexpr Int row_width() {
+  return (max_rows + lanes<T>() - 1) / lanes<T>() * lanes<T>();
+}
+
+/// The first n elements at p, the other lanes 0. Reads nothing else.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> load_first(D d, const T* HWY_RESTRICT p, Int n) {
+  if (n >= lanes<T>()) return hn::LoadU(d, p);
+  if constexpr (native_mask) {
+    return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(std::max<Int>(n, 0))), d, p);
+  } else {
+    HWY_ALIGN T t[lanes<T>()] = {};
+    for (Int i = 0; i < n; ++i) t[i] = p[i];
+    return hn::Load(d, t);
+  }
+}
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void store_first(hn::Vec<D> v, D d, T* HWY_RESTRICT p, Int n) {
+  if (n >= lanes<T>()) {
+    hn::StoreU(v, d, p);
+  } else if constexpr (native_mask) {
+    if (n > 0) hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(n)), d, p);
+  } else {
+    HWY_ALIGN T t[lanes<T>()];
+    hn::Store(v, d, t);
+    for (Int i = 0; i < n; ++i) p[i] = t[i];
+  }
+}
+/// NaN stays NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> relu(D d, hn::Vec<D> v) {
+  const auto zero = hn::Zero(d);
+  return hn::IfThenElse(hn::Lt(v, zero), zero, v);
+}
+
+// ---- packing ----
+
+#if HWY_MAX_BYTES == 64
+template <class T>
+HWY_INLINE hn::Vec<Tag<T>> four_blocks(const T* const* rows, int step, Int k) {
+  const hn::Full128<T> d1;
+  const hn::Full256<T> d2;
+  return hn::Combine(
+      Tag<T>(), hn::Combine(d2, hn::LoadU(d1, rows[3 * step] + k), hn::LoadU(d1, rows[2 * step] + k)),
+      hn::Combine(d2, hn::LoadU(d1, rows[step] + k), hn::LoadU(d1, rows[0] + k)));
+}
+#endif
+#if HWY_MAX_BYTES >= 16
+/// One 128-bit piece of every `step`-th row, as many as a vector holds.
+template <class T>
+HWY_INLINE hn::Vec<Tag<T>> blocks(const T* const* rows, int step, Int k) {
+#if HWY_MAX_BYTES == 64
+  return four_blocks(rows, step, k);
+#elif HWY_MAX_BYTES == 32
+  const hn::Full128<T> d1;
+  return hn::Combine(Tag<T>(), hn::LoadU(d1, rows[step] + k), hn::LoadU(d1, rows[0] + k));
+#else
+  (void)step;
+  return hn::LoadU(Tag<T>(), rows[0] + k);
+#endif
+}
+#endif
+
+/// lanes() rows, each contiguous along k, to out[k * width + row]: a transposition of 128-bit blocks.
+template <class T>
+void pack_transposed(const T* const* rows, Int k, Int width, T* HWY_RESTRICT out) {
+  Int q = 0;
+#if HWY_MAX_BYTES >= 16
+  const Tag<T> d;
+  if constexpr (sizeof(T) == 4) {
+    const hn::Repartition<double, Tag<T>> wide;
+    for (; q + 4 <= k; q += 4, out += 4 * width) {
+      const auto r0 = blocks(rows, 4, q), r1 = blocks(rows + 1, 4, q), r2 = blocks(rows + 2, 4, q),
+                 r3 = blocks(rows + 3, 4, q);
+      const auto l01 = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1)),
+                 l23 = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3)),
+                 h01 = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1)),
+                 h23 = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, l01, l23)), d, out);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, l01, l23)), d, out + width);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, h01, h23)), d, out + 2 * width);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, h01, h23)), d, out + 3 * width);
+    }
+  } else {
+    for (; q + 2 <= k; q += 2, out += 2 * width) {
+      const auto r0 = blocks(rows, 2, q), r1 = blocks(rows + 1, 2, q);
+      hn::StoreU(hn::InterleaveLower(d, r0, r1), d, out);
+      hn::StoreU(hn::InterleaveUpper(d, r0, r1), d, out + width);
+    }
+  }
+#endif
+  for (; q < k; ++q, out += width) {
+    for (Int i = 0; i < lanes<T>(); ++i) out[i] = rows[i][q];
+  }
+}
+
+/// One panel: `count` (>= 1) lines of src, line i and step k at src[i * line + k * step].
+template <class T>
+void pack_panel(const T* src, Int line, Int step, Int count, Int width, Int k, T* HWY_RESTRICT out) {
+  const Tag<T> d;
+  constexpr Int N = lanes<T>();
+  if (step == 1 && (line != 1 || count == 1)) {
+    for (Int i = 0; i < width; i += N) {
+      const T* rows[N];
+      for (Int j = 0; j < N; ++j) rows[j] = src + std::min(i + j, count - 1) * line;
+      pack_transposed<T>(rows, k, width, out + i);
+    }
+  } else if (line == 1) {
+    for (Int q = 0; q < k; ++q, src += step, out += width) {
+      for (Int i = 0; i < width; i += N) hn::StoreU(load_first(d, src + i, count - i), d, out + i);
+    }
+  } else {
+    for (Int q = 0; q < k; ++q, src += step, out += width) {
+      for (Int i = 0; i < width; ++i) out[i] = src[std::min(i, count - 1) * line];
+    }
+  }
+}
+
+// ---- the micro-kernel ----
+
+/// What a call of the micro-kernel computes: rows x cols of c over k steps.
+template <class T>
+struct Tile {
+  const T* a;
+  Int am, ak;  // bytes
+  const T* b;
+  Int bk;            // elements from one step to the next
+  Int panel_stride;  // elements from one panel of b to the next
+  Int k;
+  T* c;
+  Int cm;
+  Int cols;       // valid columns
+  bool add;       // add to c
+  bool relu;      // after bias
+  const T* bias;  // of this tile's columns, or null
+};
+
+/// MR rows times NP panels of NV vectors. Row i of a is reached from three pointers with the multiples of am an
+/// address can hold, so that fourteen rows take five registers.
+template <class T, int MR, int NV, int NP, bool kMask>
+HWY_NOINLINE void micro(const Tile<T>& t) {
+  const Tag<T> d;
+  using V = hn::Vec<Tag<T>>;
+  constexpr Int N = lanes<T>();
+  constexpr int W = NP * NV, last = (NP - 1) * NV;
+  V acc[MR][W];
+  KNET_UNROLL
+  for (int i = 0; i < MR; ++i) {
+    KNET_UNROLL
+    for (int j = 0; j < W; ++j) acc[i][j] = hn::Zero(d);
+  }
+  const Int tail = t.cols - (NP - 1) * panel_width<T>();
+  auto mask0 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, tail)));
+  auto mask1 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, std::max<Int>(tail - N, 0))));
+  const Int am = t.am, am3 = 3 * t.am, ak = t.ak, bk = t.bk, ps = t.panel_stride;
+  const char *p0 = reinterpret_cast<const char*>(t.a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
+             *p2 = p0 + (MR > 10 ? 10 * am : 0);
+  const T* b = t.b;
+  for (Int k = t.k; k > 0; --k) {
+    V bv[W];
+    KNET_UNROLL
+    for (int j = 0; j < W; ++j) {
+      const T* p = b + (j / NV) * ps + (j % NV) * N;
+      if constexpr (kMask) {
+        bv[j] = j < last ? hn::LoadU(d, p) : hn::MaskedLoad(j == last ? mask0 : mask1, d, p);
+      } else {
+        bv[j] = hn::LoadU(d, p);
+      }
+    }
+    KNET_UNROLL
+    for (int i = 0; i < MR; ++i) {
+      const char* p = i < 5 ? p0 : i < 10 ? p1 : p2;
+      const int r = i % 5;
+      const T* x = reinterpret_cast<const T*>(r == 0 ? p : r == 1 ? p + am : r == 2 ? p + 2 * am : r == 3 ? p + am3 : p + 4 * am);
+      const V av = hn::Set(d, *x);
+      KNET_UNROLL
+      for (int j = 0; j < W; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
+    }
+    p0 += ak;
+    if constexpr (MR > 5) p1 += ak;
+    if constexpr (MR > 10) p2 += ak;
+    b += bk;
+  }
+  KNET_UNROLL
+  for (int j = 0; j < W; ++j) {
+    const Int left = t.cols - (j / NV) * panel_width<T>() - (j % NV) * N;
+    T* c = t.c + (j / NV) * panel_width<T>() + (j % NV) * N;
+    const V bias = t.bias ? load_first(d, t.bias + (c - t.c), left) : hn::Zero(d);
+    KNET_UNROLL
+    for (int i = 0; i < MR; ++i, c += t.cm) {
+      V r = acc[i][j];
+      if (t.add) r = hn::Add(r, load_first(d, c, left));
+      r = hn::Add(r, bias);
+      if (t.relu) r = relu(d, r);
+      store_first(r, d, c, left);
+    }
+  }
+}
+
+template <class T>
+using Micro = void (*)(const Tile<T>&);
+
+/// The micro-kernel for a number of rows.
+template <class T, int NV, bool kMask>
+HWY_INLINE Micro<T> micro_for(Int rows) {
+#define KNET_CASE(R) \
+  case R: return micro<T, R, NV, 1, kMask>
+  switch (rows) {
+    KNET_CASE(1);
+    KNET_CASE(2);
+    KNET_CASE(3);
+    KNET_CASE(4);
+    KNET_CASE(5);
+#if HWY_TARGET == HWY_AVX3
+    KNET_CASE(6);
+    KNET_CASE(7);
+    KNET_CASE(8);
+    KNET_CASE(9);
+    KNET_CASE(10);
+    KNET_CASE(11);
+    KNET_CASE(12);
+    KNET_CASE(13);
+#endif
+    default: return micro<T, max_rows, NV, 1, kMask>;
+  }
+#undef KNET_CASE
+}
+
+// ---- dot products: both operands contiguous along k, no packing ----
+
+/// out[j] = the sum of v[j]'s lanes, for as many vectors as 128 bits hold elements.
+template <class T>
+HWY_INLINE void sum_lanes(const hn::Vec<Tag<T>>* v, T* HWY_RESTRICT out) {
+  const Tag<T> d;
+#if HWY_MAX_BYTES >= 16
+  hn::Vec<Tag<T>> s;
+  if constexpr (sizeof(T) == 4) {
+    const hn::Repartition<double, Tag<T>> wide;
+    const auto t0 = hn::BitCast(wide, hn::Add(hn::InterleaveLower(d, v[0], v[1]), hn::InterleaveUpper(d, v[0], v[1])));
+    const auto t1 = hn::BitCast(wide, hn::Add(hn::InterleaveLower(d, v[2], v[3]), hn::InterleaveUpper(d, v[2], v[3])));
+    s = hn::Add(hn::BitCast(d, hn::InterleaveLower(wide, t0, t1)), hn::BitCast(d, hn::InterleaveUpper(wide, t0, t1)));
+  } else {
+    s = hn::Add(hn::InterleaveLower(d, v[0], v[1]), hn::InterleaveUpper(d, v[0], v[1]));
+  }
+  const hn::Full128<T> d1;
+#if HWY_MAX_BYTES == 64
+  const hn::Full256<T> d2;
+  const auto h = hn::Add(hn::LowerHalf(d2, s), hn::UpperHalf(d2, s));
+  hn::StoreU(hn::Add(hn::LowerHalf(d1, h), hn::UpperHalf(d1, h)), d1, out);
+#elif HWY_MAX_BYTES == 32
+  hn::StoreU(hn::Add(hn::LowerHalf(d1, s), hn::UpperHalf(d1, s)), d1, out);
+#else
+  hn::StoreU(s, d1, out);
+#endif
+#else
+  for (int j = 0; j < static_cast<int>(16 / sizeof(T)); ++j) out[j] = hn::GetLane(hn::SumOfLanes(d, v[j]));
+#endif
+}
+
+/// out[i * NC + j] = sum over k of a[i][k] b[j][k]
+template <class T, int MR, int NC>
+HWY_NOINLINE void dots(const T* const* a, const T* const* b, Int k, T* HWY_RESTRICT out) {
+  const Tag<T> d;
+  using V = hn::Vec<Tag<T>>;
+  constexpr Int N = lanes<T>();
+  V acc[MR][NC];
+  const T *ap[MR], *bp[NC];
+  KNET_UNROLL
+  for (int i = 0; i < MR; ++i) {
+    ap[i] = a[i];
+    KNET_UNROLL
+    for (int j = 0; j < NC; ++j) acc[i][j] = hn::Zero(d);
+  }
+  KNET_UNROLL
+  for (int j = 0; j < NC; ++j) bp[j] = b[j];
+  Int q = 0;
+  for (; q + N <= k; q += N) {
+    V av[MR];
+    KNET_UNROLL
+    for (int i = 0; i < MR; ++i) av[i] = hn::LoadU(d, ap[i] + q);
+    KNET_UNROLL
+    for (int j = 0; j < NC; ++j) {
+      const V bv = hn::LoadU(d, bp[j] + q);
+      KNET_UNROLL
+      for (int i = 0; i < MR; ++i) acc[i][j] = hn::MulAdd(av[i], bv, acc[i][j]);
+    }
+  }
+  if (q < k) {
+    V av[MR];
+    KNET_UNROLL
+    for (int i = 0; i < MR; ++i) av[i] = load_first(d, ap[i] + q, k - q);
+    KNET_UNROLL
+    for (int j = 0; j < NC; ++j) {
+      const V bv = load_first(d, bp[j] + q, k - q);
+      KNET_UNROLL
+      for (int i = 0; i < MR; ++i) acc[i][j] = hn::MulAdd(av[i], bv, acc[i][j]);
+    }
+  }
+  KNET_UNROLL
+  for (int i = 0; i < MR; ++i) {
+    KNET_UNROLL
+    for (int j = 0; j < NC; j += static_cast<int>(16 / sizeof(T))) sum_lanes<T>(acc[i] + j, out + i * NC + j);
+  }
+}
+
+// ---- a row times a large matrix ----
+
+/// y[j] (+)= sum over `steps` (at most 8) of x[q * xs] b[q * bk + j] for j < n: reads whole rows of b, as memory likes.
+template <class T>
+void add_rows(const T* x, Int xs, const T* b, Int bk, int steps, Int n, bool add, T* HWY_RESTRICT y) {
+  const Tag<T> d;
+  constexpr Int N = lanes<T>();
+  Int j = 0;
+  if (steps == 8) {
+    hn::Vec<Tag<T>> xv[8];
+    KNET_UNROLL
+    for (int q = 0; q < 8; ++q) xv[q] = hn::Set(d, x[q * xs]);
+    for (; j + 2 * N <= n; j += 2 * N) {
+      auto s0 = add ? hn::LoadU(d, y + j) : hn::Zero(d), s1 = add ? hn::LoadU(d, y + j + N) : hn::Zero(d);
+      const T* p = b + j;
+      KNET_UNROLL
+      for (int q = 0; q < 8; ++q, p += bk) {
+        s0 = hn::MulAdd(xv[q], hn::LoadU(d, p), s0);
+        s1 = hn::MulAdd(xv[q], hn::LoadU(d, p + N), s1);
+      }
+      hn::StoreU(s0, d, y + j);
+      hn::StoreU(s1, d, y + j + N);
+    }
+  }
+  for (; j < n; j += N) {
+    auto s = add ? load_first(d, y + j, n - j) : hn::Zero(d);
+    for (int q = 0; q < steps; ++q) s = hn::MulAdd(hn::Set(d, x[q * xs]), load_first(d, b + q * bk + j, n - j), s);
+    store_first(s, d, y + j, n - j);
+  }
+}
+
+}  // namespace knet::cpu_impl::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

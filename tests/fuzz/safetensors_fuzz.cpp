@@ -1,0 +1,19 @@
+// libFuzzer: any bytes make tensors or an Error from the safetensors reader; together the tensors are as
+// large as what follows the header, no more.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+
+#include "knet/io/safetensors.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  try {
+    const auto r = knet::io::parse_safetensors({reinterpret_cast<const std::byte*>(data), size});
+    std::size_t total = 0;
+    for (auto& [name, t] : r.tensors) total += static_cast<std::size_t>(t.numel()) * knet::size_of(t.dtype());
+    if (total > size) std::abort();
+  } catch (const knet::Error&) {
+  }
+  return 0;
+}

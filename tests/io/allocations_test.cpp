@@ -1,0 +1,27 @@
+// Counts the size of allocations, so that tests can say "a file of 100 bytes does not cost a gigabyte".
+#include <cstdlib>
+#include <new>
+
+#include "io_test.hpp"
+
+std::atomic<std::size_t> io_test::largest_new{0};
+
+void* operator new(std::size_t n) {
+  auto& most = io_test::largest_new;
+  for (std::size_t old = most; n > old && !most.compare_exchange_weak(old, n);) {
+  }
+  if (void* p = std::malloc(n ? n : 1)) return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
+namespace {
+
+TEST(Allocations, AreCounted) {
+  EXPECT_GE(io_test::most_memory([] { EXPECT_EQ(std::vector<char>(12345, 'a').back(), 'a'); }), 12345u);
+  EXPECT_GE(io_test::most_memory([] { knet::pool::deallocate(knet::pool::allocate(64 << 20), 64 << 20); }),
+            64u << 20);
+}
+
+}  // namespace

@@ -18,7 +18,7 @@ struct Storage {
   std::byte* data = nullptr;
   /// The weight as matmul likes it, made on first use at inference, dropped on any write.
   std::atomic<void*> packed{nullptr};
-  std::size_t packed_bytes = 0;
+  std::atomic<std::size_t> packed_bytes{0};
 
   static Storage* make(std::size_t bytes, Device);
   void retain() { references.fetch_add(1, std::memory_order_relaxed); }

@@ -1,0 +1,12 @@
+// Matrix products of checked operands. Not installed.
+#pragma once
+#include "knet/tensor/access.hpp"
+
+namespace knet::detail {
+
+/// [m, k] x [k, n] or [b, m, k] x [b, k, n]; a constant, with the kernel's epilogue.
+Tensor raw_product(const Tensor& a, const Tensor& b, const Epilogue&);
+/// The same on the tape.
+Tensor product(const Tensor& a, const Tensor& b);
+
+}  // namespace knet::detail

@@ -1,0 +1,48 @@
+// The plain-loop kernels, one declaration per entry of the table in kernels.hpp.
+#pragma once
+#include "knet/kernels/kernels.hpp"
+
+namespace knet::reference {
+
+void unary(Unary, double a, double b, const Array& x, const Array& y);
+void unary_grad(Unary, double a, double b, const Array& x, const Array& y, const Array& dy, const Array& dx);
+void binary(Binary, const Array& a, const Array& b, const Array& y);
+void binary_scalar(Binary, const Array& x, double s, bool scalar_first, const Array& y);
+void where(const Array& mask, const Array& a, const Array& b, const Array& y);
+void copy(const Array& x, const Array& y);
+void fill(double value, const Array& y);
+void arange(double start, double step, const Array& y);
+
+void reduce(Reduce, const Array& x, const Array& y);
+void arg_reduce(bool largest, const Array& x, int dim, const Array& y);
+void cumsum(const Array& x, int dim, bool reverse, const Array& y);
+void sort(const Array& x, int dim, bool descending, const Array& values, const Array& indices);
+
+void softmax(SoftmaxKind, const Array& x, int dim, const Array& y);
+void softmax_grad(SoftmaxKind, const Array& y, const Array& dy, int dim, const Array& dx);
+void nll(const Array& scores, const Array& labels, std::int64_t ignore, bool average, double* loss, std::int64_t* count,
+         const Array* dscores);
+
+void matmul(const Array& a, const Array& b, const Array& c, const Epilogue&);
+std::size_t packed_bytes(const Array& b);
+void pack_b(const Array& b, void* packed);
+void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx, const Array* dbias);
+
+void layer_norm(const Array& x, const void* gamma, const void* beta, double eps, const Array& y, void* mean, void* rstd);
+void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy, const Array& dx,
+                     void* dgamma, void* dbeta);
+
+void index_select(const Array& x, int dim, const Array& ids, const Array& y);
+void index_add(const Array& src, int dim, const Array& ids, const Array& y);
+void gather(const Array& x, int dim, const Array& ids, const Array& y);
+void scatter_add(const Array& src, int dim, const Array& ids, const Array& y);
+
+void random(Distribution, RandomKey, double a, double b, const Array& y);
+void dropout(RandomKey, double p, const Array& x, const Array& y);
+void optimize(const OptimStep&, DType, std::int64_t n, void* w, const void* g, void* s0, void* s1);
+
+int lu(const Array& a, std::int64_t* pivots);
+void lu_solve(const Array& lu, const std::int64_t* pivots, const Array& b);
+int cholesky(const Array& a);
+
+}  // namespace knet::reference

@@ -1,0 +1,43 @@
+#include "knet/kernels/reference/reference.hpp"
+
+namespace knet {
+
+const Kernels& reference_kernels() {
+  using namespace reference;
+  static const Kernels table{
+      .unary = unary,
+      .unary_grad = unary_grad,
+      .binary = binary,
+      .binary_scalar = binary_scalar,
+      .where = where,
+      .copy = copy,
+      .fill = fill,
+      .arange = arange,
+      .reduce = reduce,
+      .arg_reduce = arg_reduce,
+      .cumsum = cumsum,
+      .sort = sort,
+      .softmax = softmax,
+      .softmax_grad = softmax_grad,
+      .nll = nll,
+      .matmul = matmul,
+      .packed_bytes = packed_bytes,
+      .pack_b = pack_b,
+      .bias_act_grad = bias_act_grad,
+      .layer_norm = layer_norm,
+      .layer_norm_grad = layer_norm_grad,
+      .index_select = index_select,
+      .index_add = index_add,
+      .gather = gather,
+      .scatter_add = scatter_add,
+      .random = random,
+      .dropout = dropout,
+      .optimize = optimize,
+      .lu = lu,
+      .lu_solve = lu_solve,
+      .cholesky = cholesky,
+  };
+  return table;
+}
+
+}  // namespace knet

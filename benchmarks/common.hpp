@@ -1,0 +1,169 @@
+// What both sides of a comparison share: the numbers that models start from, the timing loop, and the protocol
+// spoken with compare.py. It knows neither library and is C++17, because LibTorch's headers are.
+//
+// A workload's check value comes from a fresh start and a fixed number of steps, so it does not depend on how long
+// was measured. Timed batches start again from the same weights (not timed): a model that has been trained on one
+// batch for thousands of steps would drift to saturated or subnormal numbers, and time something else.
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bench {
+
+inline double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Number i of stream `seed`, the same on both sides: uniform in [0, 1).
+inline double number(std::uint32_t seed, std::size_t i) {
+  std::uint32_t h = static_cast<std::uint32_t>(i) * 0x9e3779b9u + seed * 0x85ebca6bu + 1;
+  h ^= h >> 16;
+  h *= 0x7feb352du;
+  h ^= h >> 15;
+  h *= 0x846ca68bu;
+  h ^= h >> 16;
+  return static_cast<double>(h >> 8) / 16777216.0;
+}
+inline std::vector<float> uniform(std::uint32_t seed, std::size_t n, double low, double high) {
+  std::vector<float> v(n);
+  for (std::size_t i = 0; i < n; ++i) v[i] = static_cast<float>(low + (high - low) * number(seed, i));
+  return v;
+}
+inline std::vector<std::int64_t> integers(std::uint32_t seed, std::size_t n, std::int64_t below) {
+  std::vector<std::int64_t> v(n);
+  for (std::size_t i = 0; i < n; ++i)
+    v[i] = static_cast<std::int64_t>(number(seed, i) * static_cast<double>(below));
+  return v;
+}
+// A weight matrix [out, in] of layer `seed`, about as large as usual initialisers make it.
+inline std::vector<float> weights(std::uint32_t seed, std::size_t out, std::size_t in) {
+  const double a = std::sqrt(6.0 / static_cast<double>(in + out));
+  return uniform(seed, in * out, -a, a);
+}
+// One number that depends on every element and its place.
+inline double digest(const float* p, std::size_t n) {
+  double s = 0;
+  for (std::size_t i = 0; i < n; ++i) s += std::fabs(static_cast<double>(p[i])) * static_cast<double>(1 + i % 7);
+  return s;
+}
+
+struct Workload {
+  std::function<void()> reset;    // back to the first weights
+  std::function<void()> step;     // what is timed
+  std::function<double()> check;  // called after a reset and check_steps steps
+  int check_steps = 10;
+  double per_step = 1;  // operations in one step, for those too short to be timed alone
+};
+struct Entry {
+  std::string name;
+  std::function<Workload()> make;
+};
+struct Side {
+  std::string title;  // library and version
+  std::vector<Entry> workloads;
+  std::function<void(int)> set_threads;
+  std::function<double()> first_step;  // makes a small model and trains one step
+};
+
+class Runner {
+ public:
+  explicit Runner(Workload w) : w_(std::move(w)) {
+    w_.reset();
+    for (int i = 0; i < w_.check_steps; ++i) w_.step();
+    check_ = w_.check();
+    // Steps for about 30 ms, found by doubling: the first steps are slower than the later ones.
+    w_.reset();
+    for (;;) {
+      const double t = time_steps();
+      if (t > 0.015 || steps_ >= 1 << 20) {
+        steps_ = std::clamp(static_cast<int>(static_cast<double>(steps_) * 0.03 / t), 1, 1 << 21);
+        break;
+      }
+      steps_ *= 2;
+    }
+  }
+  // Milliseconds per step (or per operation) of one batch.
+  double batch() {
+    w_.reset();
+    const double start = now();
+    do w_.step();
+    while (now() - start < 0.003);
+    return time_steps() * 1e3 / steps_ / w_.per_step;
+  }
+  double check() const { return check_; }
+
+ private:
+  double time_steps() {
+    const double start = now();
+    for (int i = 0; i < steps_; ++i) w_.step();
+    return now() - start;
+  }
+  Workload w_;
+  int steps_ = 1;
+  double check_ = 0;
+};
+
+// Speaks with compare.py: a name a line comes in, "name milliseconds check" goes out.
+inline void serve(const Side& side) {
+  std::map<std::string, Runner> runners;
+  for (std::string name; std::getline(std::cin, name);) {
+    const auto entry = std::find_if(side.workloads.begin(), side.workloads.end(),
+                                    [&](const Entry& e) { return e.name == name; });
+    if (entry == side.workloads.end()) {
+      std::printf("%s unknown\n", name.c_str());
+    } else {
+      auto it = runners.find(name);
+      if (it == runners.end()) {
+        // One model at a time: the others' memory is not this one's business.
+        runners.clear();
+        it = runners.emplace(name, Runner(entry->make())).first;
+      }
+      const double ms = it->second.batch();
+      std::printf("%s %.9g %.9g\n", name.c_str(), ms, it->second.check());
+    }
+    std::fflush(stdout);
+  }
+}
+
+inline int run(int argc, char** argv, const Side& side) {
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  const auto has = [&](const char* a) { return std::find(args.begin(), args.end(), a) != args.end(); };
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    if (args[i] != "--threads") continue;
+    const int n = i + 1 < args.size() ? std::atoi(args[i + 1].c_str()) : 0;
+    if (n < 1) return std::fprintf(stderr, "--threads needs a number from 1\n"), 2;
+    side.set_threads(n);
+  }
+  try {
+    if (has("--title")) {
+      std::printf("%s\n", side.title.c_str());
+    } else if (has("--list")) {
+      for (const Entry& e : side.workloads) std::printf("%s\n", e.name.c_str());
+    } else if (has("--first-step")) {
+      std::printf("%.9g\n", side.first_step());
+      std::fflush(stdout);
+    } else if (has("--serve")) {
+      serve(side);
+    } else {
+      std::fprintf(stderr, "usage: %s --list | --title | (--serve | --first-step) [--threads N]\n", argv[0]);
+      return 2;
+    }
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], e.what());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace bench

@@ -1,0 +1,126 @@
+// parallel_for: every position once, the same parts every time, small work on the calling thread.
+#include "knet/base/threads.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "knet/base/error.hpp"
+
+using namespace knet;
+
+namespace {
+
+/// Puts the number of threads back.
+class Threads : public testing::Test {
+ protected:
+  ~Threads() override { set_threads(before_); }
+
+ private:
+  int before_ = threads();
+};
+
+using Parts = std::set<std::pair<std::int64_t, std::int64_t>>;
+Parts parts(std::int64_t n, std::int64_t grain) {
+  Parts r;
+  std::mutex m;
+  parallel_for(n, grain, [&](std::int64_t a, std::int64_t b) {
+    std::lock_guard lock(m);
+    EXPECT_TRUE(r.emplace(a, b).second);
+  });
+  return r;
+}
+
+TEST_F(Threads, EveryPositionIsVisitedOnce) {
+  for (int t : {1, 2, 3, 7}) {
+    set_threads(t);
+    for (std::int64_t n : {0, 1, 2, 15, 16, 17, 63, 64, 65, 129, 1000, 4097}) {
+      for (std::int64_t grain : {1, 2, 16, 64, 100, 5000}) {
+        std::vector<std::atomic<int>> visits(static_cast<std::size_t>(n));
+        parallel_for(n, grain, [&](std::int64_t a, std::int64_t b) {
+          ASSERT_LT(a, b);
+          for (; a < b; ++a) ++visits[static_cast<std::size_t>(a)];
+        });
+        for (const auto& v : visits) ASSERT_EQ(v, 1) << n << " by " << grain << " on " << t;
+      }
+    }
+  }
+}
+
+TEST_F(Threads, PartsDependOnSizeGrainAndThreadsOnly) {
+  set_threads(3);
+  const Parts first = parts(1000, 64);
+  EXPECT_EQ(first.size(), 3u);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(parts(1000, 64), first);
+  set_threads(2);
+  EXPECT_EQ(parts(1000, 64).size(), 2u);
+}
+
+TEST_F(Threads, SmallWorkStaysOnTheCallingThread) {
+  set_threads(4);
+  int calls = 0;
+  parallel_for(100, 100, [&](std::int64_t a, std::int64_t b) {
+    ++calls;
+    EXPECT_EQ(a, 0);
+    EXPECT_EQ(b, 100);
+  });
+  EXPECT_EQ(calls, 1);
+  // It may throw then.
+  EXPECT_THROW(parallel_for(5, 10, [](std::int64_t, std::int64_t) { throw ValueError("x"); }), ValueError);
+  parallel_for(0, 1, [&](std::int64_t, std::int64_t) { ++calls; });
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(Threads, OneThreadMeansTheCallersThread) {
+  set_threads(1);
+  const auto me = std::this_thread::get_id();
+  int calls = 0;
+  parallel_for(100'000, 1, [&](std::int64_t, std::int64_t) {
+    ++calls;
+    EXPECT_EQ(std::this_thread::get_id(), me);
+  });
+  EXPECT_EQ(calls, 1);
+}
+
+#ifdef _OPENMP
+TEST_F(Threads, PartsRunAtTheSameTime) {
+  set_threads(2);
+  std::atomic<int> arrived{0};
+  std::mutex m;
+  std::set<std::thread::id> ids;
+  parallel_for(2, 1, [&](std::int64_t, std::int64_t) {
+    ++arrived;
+    // Ends only when the other part has come too.
+    for (int i = 0; i < 100'000 && arrived < 2; ++i) std::this_thread::yield();
+    std::lock_guard lock(m);
+    ids.insert(std::this_thread::get_id());
+  });
+  EXPECT_EQ(ids.size(), 2u);
+}
+
+TEST_F(Threads, NestedWorkDoesNotMultiplyThreads) {
+  set_threads(2);
+  std::atomic<int> inner{0}, seen{0};
+  parallel_for(2, 1, [&](std::int64_t, std::int64_t) {
+    seen += threads();
+    parallel_for(1000, 1, [&](std::int64_t, std::int64_t) { ++inner; });
+  });
+  EXPECT_EQ(seen, 2);
+  EXPECT_EQ(inner, 2);
+}
+#endif
+
+TEST_F(Threads, TheSettingIsChecked) {
+  set_threads(5);
+  EXPECT_EQ(threads(), 5);
+  EXPECT_THROW(set_threads(0), ValueError);
+  EXPECT_THROW(set_threads(-2), ValueError);
+  EXPECT_EQ(threads(), 5);
+}
+
+}  // namespace

@@ -231,6 +231,7 @@ int main(int argc, char** argv) {
   side.set_threads = [](int n) { set_threads(n); };
   side.first_step = [] {
     const Workload w = mlp_train();
+    w.reset();
     w.step();
     return w.check();
   };

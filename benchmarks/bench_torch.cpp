@@ -285,6 +285,7 @@ int main(int argc, char** argv) {
   };
   side.first_step = [] {
     const Workload w = mlp_train();
+    w.reset();
     w.step();
     return w.check();
   };

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Runs the same workloads in this library and in LibTorch, in turn, and prints a table.
+
+usage: compare.py DIR [NAME...] [--json FILE] [--threads 1,2] [--rounds 15] [--peer bench_torch]
+
+DIR is where the benchmark programs were built. Without names every workload runs. README.md has the method.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+# Floating-point operations of one step, products of matrices only (two per multiply-add).
+MLP = 2 * (784 * 100 + 100 * 50 + 50 * 10)
+FLOPS = {
+    # forward, weight gradients, and input gradients of all layers but the first
+    "mlp_train": 100 * (3 * MLP - 2 * 784 * 100),
+    "mlp_infer_1": MLP,
+    "mlp_infer_100": 100 * MLP,
+    # fakes 32 forward; discriminator 64 forward and weight gradients (and the last layer's input gradient);
+    # generator 64: forward and input gradient of both, weight gradients of the generator
+    "gan_step": 2 * (32 * (256 * 512 + 512 * 784)
+                     + 64 * (2 * (784 * 512 + 512) + 512)
+                     + 64 * (2 * (256 * 512 + 512 * 784) + 512 * 784 + 2 * (784 * 512 + 512))),
+    "matmul_64": 2 * 64**3,
+    "matmul_256": 2 * 256**3,
+    "matmul_1024": 2 * 1024**3,
+}
+
+# The peer runs with each of these, and the fastest counts, workload by workload. What the caller's environment says
+# about BLAS is dropped first: a variable that names an older processor halves LibTorch's speed.
+DROPPED = ("OPENBLAS_", "GOTO_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "OMP_", "GOMP_", "KMP_", "MALLOC_")
+PEER_SETTINGS = {
+    "plain": {},
+    # malloc keeps freed memory: saves LibTorch the page faults of its larger temporaries
+    "malloc": {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000",
+               "MALLOC_TOP_PAD_": "67108864"},
+}
+TOLERANCE = 1e-4
+PAUSE = 0.01  # seconds in which the last process's waiting threads fall asleep
+
+
+def environment(threads, extra):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
+    env.update(OMP_NUM_THREADS=str(threads), **extra)
+    return env
+
+
+class Server:
+    """A benchmark process that runs the workload named on its standard input."""
+
+    def __init__(self, program, threads, extra):
+        self.process = subprocess.Popen([program, "--serve", "--threads", str(threads)], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=environment(threads, extra))
+
+    def run(self, name):
+        """Milliseconds per step and the check value."""
+        time.sleep(PAUSE)
+        try:
+            self.process.stdin.write(name + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        words = self.process.stdout.readline().split()
+        if len(words) != 3 or words[0] != name:
+            raise RuntimeError(f"{self.process.args[0]} gave no result for {name}: {' '.join(words) or 'it ended'}")
+        return float(words[1]), float(words[2])
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def startup(program, threads, extra):
+    """Milliseconds from starting the process to the end of its first training step, and that step's loss."""
+    time.sleep(PAUSE)
+    begin = time.perf_counter()
+    process = subprocess.Popen([program, "--first-step", "--threads", str(threads)], text=True,
+                               stdout=subprocess.PIPE, env=environment(threads, extra))
+    line = process.stdout.readline()
+    ms = (time.perf_counter() - begin) * 1e3
+    process.stdout.close()
+    if process.wait() or not line:
+        raise RuntimeError(f"{program} --first-step failed")
+    return ms, float(line)
+
+
+class Neighbours:
+    """CPU time that other processes use meanwhile."""
+
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def __init__(self, servers):
+        self.pids = ["self"] + [str(s.process.pid) for s in servers]
+        self.restart()
+
+    def restart(self):
+        self.start = self.sample()
+
+    def sample(self):
+        v = [int(x) for x in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        busy = sum(v) - v[3] - v[4]
+        own = 0
+        for pid in self.pids:
+            try:
+                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            own += sum(int(x) for x in fields[11:15])  # with that of children that have ended
+        return busy / self.tick, own / self.tick, time.monotonic()
+
+    def noisy(self):
+        """Did others use more than 15 % of a processor since restart()? Counters move in ticks, hence the slack."""
+        busy, own, now = (b - a for a, b in zip(self.start, self.sample()))
+        return (busy - own) > 0.15 * now + 4 / self.tick
+
+
+class Median:
+    def __init__(self):
+        self.values = []  # (milliseconds, noisy)
+
+    def kept(self):
+        quiet = [v for v, noisy in self.values if not noisy]
+        return sorted(quiet if 2 * len(quiet) >= len(self.values) else [v for v, _ in self.values])
+
+    def value(self):
+        return statistics.median(self.kept())
+
+    def spread(self):
+        """The middle half of the values, as a share of the median."""
+        v = self.kept()
+        return (v[3 * len(v) // 4] - v[len(v) // 4]) / self.value()
+
+
+def differ(a, b):
+    return not abs(a - b) <= TOLERANCE * max(abs(a), abs(b))
+
+
+def measure(name, ours, peers, rounds, neighbours):
+    """Runs a workload on all sides in turn. ours() and peers[setting]() give (ms, check)."""
+    for f in (ours, *peers.values()):
+        f()  # warm-up, and the caches of both
+    sides = {"ours": ours, **peers}
+    result = {k: Median() for k in sides}
+    checks = {}
+    done = quiet = 0
+    while done < 3 * rounds and (done < rounds or quiet < rounds):
+        neighbours.restart()
+        times = {}
+        # Every round starts with another side, so that none always follows the same one.
+        order = list(sides)
+        order = order[done % len(order):] + order[:done % len(order)]
+        for k in order:
+            times[k], checks[k] = sides[k]()
+        noisy = neighbours.noisy()
+        for k, ms in times.items():
+            result[k].values.append((ms, noisy))
+        done += 1
+        quiet += not noisy
+    best = min(peers, key=lambda k: result[k].value()) if peers else None
+    wrong = [k for k in checks if differ(checks["ours"], checks[k])]
+    return result, best, wrong, checks, done - quiet, done
+
+
+def short(ms):
+    if ms < 1e-3:
+        return f"{ms * 1e6:.0f} ns"
+    if ms < 1:
+        return f"{ms * 1e3:.3g} us"
+    return f"{ms:.3g} ms"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dir", metavar="DIR")
+    parser.add_argument("names", metavar="NAME", nargs="*")
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--peer", default="bench_torch", help="another build of the peer's program in DIR")
+    args = parser.parse_intermixed_args()
+    programs = pathlib.Path(args.dir)
+    ours, peer = str(programs / "bench_ours"), str(programs / args.peer)
+    if not os.path.exists(ours):
+        sys.exit(f"compare.py: {ours} is missing; build the target bench_ours")
+    with_peer = os.path.exists(peer)
+    if not with_peer:
+        print(f"{args.peer} was not built (libtorch-dev was not found): only our own times follow\n")
+    try:
+        thread_counts = [int(t) for t in args.threads.split(",")]
+        assert all(t >= 1 for t in thread_counts) and args.rounds >= 1
+    except (ValueError, AssertionError):
+        sys.exit("compare.py: --threads takes numbers from 1, as in 1,2, and --rounds one")
+
+    listing = subprocess.run([ours, "--list"], text=True, stdout=subprocess.PIPE, check=True).stdout.split()
+    known = listing + ["startup"]
+    unknown = [n for n in args.names if n not in known]
+    if unknown:
+        sys.exit(f"compare.py: no workload {', '.join(unknown)}; there are {', '.join(known)}")
+    names = args.names or known
+    peer_title = (subprocess.run([peer, "--title"], text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
+                  if with_peer else None)
+
+    warnings, rows, failed = [], [], False
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > 0.3 * cores:
+        warnings.append(f"the load average was {load:.2f} on {cores} processors at the start")
+    if max(thread_counts) > cores:
+        warnings.append(f"{max(thread_counts)} threads on {cores} processors")
+
+    print(f"{'workload':26}{'threads':>8}{'ours':>11}{peer_title or '':>17}{'ratio':>7}"
+          f"{'GFLOP/s':>9}{'of peak':>9}  peer's setting")
+    for threads in thread_counts:
+        fma = subprocess.run([str(programs / "bench_peak"), "--fma", "--threads", str(threads)], text=True,
+                             stdout=subprocess.PIPE, check=True, env=environment(threads, {})).stdout.split()
+        peak = float(fma[2])
+        server = Server(ours, threads, {})
+        peers = {k: Server(peer, threads, extra) for k, extra in PEER_SETTINGS.items()} if with_peer else {}
+        neighbours = Neighbours([server, *peers.values()])
+        for name in names:
+            if name == "startup":
+                run_ours = lambda: startup(ours, threads, {})
+                run_peers = {k: (lambda e=e: startup(peer, threads, e)) for k, e in PEER_SETTINGS.items()
+                             if with_peer}
+            else:
+                run_ours = lambda: server.run(name)
+                run_peers = {k: (lambda s=s: s.run(name)) for k, s in peers.items()}
+            result, best, wrong, checks, noisy, done = measure(name, run_ours, run_peers, args.rounds, neighbours)
+            ms = result["ours"].value()
+            peer_ms = result[best].value() if best else None
+            rate = FLOPS[name] / ms / 1e6 if name in FLOPS else None
+            print(f"{name:26}{threads:8}{short(ms):>11}{short(peer_ms) if best else '':>17}"
+                  f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{rate:.0f}' if rate else '-':>9}"
+                  f"{f'{100 * rate / peak:.0f} %' if rate else '-':>9}  {best or ''}", flush=True)
+            rows.append({"name": name, "threads": threads, "ours_ms": ms, "peer": peer_title, "peer_ms": peer_ms,
+                         "ratio": peer_ms / ms if best else None})
+            if wrong:
+                failed = True
+                print(f"  DIFFERENT RESULTS: ours {checks['ours']:.9g}, "
+                      f"{peer_title} {', '.join(f'{checks[k]:.9g}' for k in wrong)}")
+            if noisy > done // 3:
+                warnings.append(f"{name}, {threads} thread(s): others were busy in {noisy} of {done} rounds")
+            for side, label in (("ours", "ours"), (best, "peer's")):
+                if side and result[side].spread() > 0.2:
+                    warnings.append(f"{name}, {threads} thread(s): {label} middle half of the times spreads over "
+                                    f"{100 * result[side].spread():.0f} % of the median")
+        for s in (server, *peers.values()):
+            s.close()
+        print(f"{'machine, f32 multiply-adds':26}{threads:8}{'':35}{peak:9.0f}{'100 %':>9}")
+    if warnings:
+        print("\nThe machine was not quiet; trust these figures less:")
+        for w in warnings:
+            print(f"  {w}")
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"compare.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

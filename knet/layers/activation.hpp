@@ -1,0 +1,73 @@
+// What .activation takes: a function that kernels can fuse (relu, tanh ...), or any other layer.
+#pragma once
+#include <concepts>
+#include <string>
+
+#include "knet/layers/layer.hpp"
+#include "knet/ops/activations.hpp"
+#include "knet/ops/softmax.hpp"
+
+namespace knet {
+
+enum class Unary : std::uint8_t;
+
+class Activation {
+ public:
+  Activation();  ///< none: x itself
+  Activation(std::nullptr_t) : Activation() {}
+  Activation(NonAct) : Activation() {}
+  Activation(ReLU);
+  Activation(Sigm);
+  Activation(Tanh);
+  Activation(ELU);
+  Activation(SELU);
+  Activation(LeakyReLU);
+  Activation(GeLU);
+  Activation(ExactGeLU);
+  Activation(SiLU);
+  Activation(Softplus);
+  Activation(HardSigmoid);
+  Activation(LogSigm);
+  template <class F>
+    requires(!std::same_as<std::remove_cvref_t<F>, Activation> && std::constructible_from<Layer, F>)
+  Activation(F&& f) : Activation(Layer(std::forward<F>(f)), 0) {}
+
+  /// Is it one of the functions that kernels know?
+  bool fusible() const { return !other_; }
+  Unary kind() const { return kind_; }
+  double alpha() const { return alpha_; }
+  Tensor operator()(const Tensor& x) const;
+  void walk(Visitor& v) { other_.walk(v); }
+  /// "relu", or "custom".
+  std::string name() const;
+
+ private:
+  Activation(Layer, int);
+  Unary kind_;
+  double alpha_ = 0;
+  Layer other_;
+};
+
+/// exp(x) / sum(exp(x)) along dim.
+struct Softmax {
+  int dim = -1;
+  Tensor operator()(const Tensor& x) const { return softmax(x, dim); }
+};
+using SoftMax = Softmax;
+struct LogSoftmax {
+  int dim = -1;
+  Tensor operator()(const Tensor& x) const { return logp(x, dim); }
+};
+using LogSoftMax = LogSoftmax;
+/// log(sum(exp(x))) along dim, which disappears.
+struct LogSumExp {
+  int dim = -1;
+  Tensor operator()(const Tensor& x) const;
+};
+/// Zeroes elements with probability p while training, see dropout().
+struct Dropout {
+  double p = 0.5;
+  Tensor operator()(const Tensor& x) const { return dropout(x, p); }
+};
+
+}  // namespace knet

@@ -1,5 +1,5 @@
-// This library's side, through its public face only: what is timed is what a user would write. Where LibTorch's
-// side leaves work out (gradients of frozen weights), so does this one.
+// This library's side, through its public face only: what is timed is what a user would write. Where
+// LibTorch's side leaves work out (gradients of frozen weights), so does this one.
 #include <knet/base/threads.hpp>
 #include <knet/knet.hpp>
 
@@ -39,7 +39,8 @@ Workload mlp_train() {
   struct State {
     Start start{{784, 100, 50, 10}, 1};
     MLP model{{784, 100, 50, 10}};
-    Tensor x = tensor(bench::uniform(10, 100 * 784, 0, 1), {100, 784}), y = tensor(bench::integers(11, 100, 10), {100});
+    Tensor x = tensor(bench::uniform(10, 100 * 784, 0, 1), {100, 784}),
+           y = tensor(bench::integers(11, 100, 10), {100});
     Optimizer sgd{model, SGD{.lr = 0.1}};
     double loss = 0;
   };
@@ -80,7 +81,8 @@ struct Scores {
 Workload gan_step() {
   struct State {
     Start start_g{{256, 512, 784}, 1}, start_d{{784, 512, 1}, 5};
-    Scores g{MLP{.sizes = {256, 512, 784}, .activation = elu}}, d{MLP{.sizes = {784, 512, 1}, .activation = elu}};
+    Scores g{MLP{.sizes = {256, 512, 784}, .activation = elu}},
+        d{MLP{.sizes = {784, 512, 1}, .activation = elu}};
     Tensor x = tensor(bench::uniform(20, 32 * 784, 0, 1), {32, 784});
     Tensor z1 = tensor(bench::uniform(21, 32 * 256, -1.7, 1.7), {32, 256});
     Tensor z2 = tensor(bench::uniform(22, 64 * 256, -1.7, 1.7), {64, 256});

@@ -1,6 +1,7 @@
-// LibTorch's side. Written for speed within its public interface: modules without containers, in-place activations
-// where autograd allows them, inference mode, gradients set to none, parameters that need no gradient switched off,
-// results written into existing tensors where an operator offers it. Memory and BLAS settings come from compare.py.
+// LibTorch's side. Written for speed within its public interface: modules without containers, in-place
+// activations where autograd allows them, inference mode, gradients set to none, parameters that need no
+// gradient switched off, results written into existing tensors where an operator offers it. Memory and BLAS
+// settings come from compare.py.
 #include <torch/torch.h>
 
 #include "common.hpp"
@@ -68,7 +69,8 @@ struct Mlp {
 Workload mlp_train() {
   struct State {
     Mlp model{{784, 100, 50, 10}, 1};
-    Tensor x = tensor(bench::uniform(10, 100 * 784, 0, 1), {100, 784}), y = tensor(bench::integers(11, 100, 10), {100});
+    Tensor x = tensor(bench::uniform(10, 100 * 784, 0, 1), {100, 784}),
+           y = tensor(bench::integers(11, 100, 10), {100});
     std::vector<Tensor> parameters = model.parameters();
     torch::optim::SGD sgd{parameters, torch::optim::SGDOptions(0.1)};
     double loss = 0;

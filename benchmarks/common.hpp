@@ -1,9 +1,10 @@
-// What both sides of a comparison share: the numbers that models start from, the timing loop, and the protocol
-// spoken with compare.py. It knows neither library and is C++17, because LibTorch's headers are.
+// What both sides of a comparison share: the numbers that models start from, the timing loop, and the
+// protocol spoken with compare.py. It knows neither library and is C++17, because LibTorch's headers are.
 //
-// A workload's check value comes from a fresh start and a fixed number of steps, so it does not depend on how long
-// was measured. Timed batches start again from the same weights (not timed): a model that has been trained on one
-// batch for thousands of steps would drift to saturated or subnormal numbers, and time something else.
+// A workload's check value comes from a fresh start and a fixed number of steps, so it does not depend on how
+// long was measured. Timed batches start again from the same weights (not timed): a model that has been
+// trained on one batch for thousands of steps would drift to saturated or subnormal numbers, and time
+// something else.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -54,7 +55,8 @@ inline std::vector<float> weights(std::uint32_t seed, std::size_t out, std::size
 // One number that depends on every element and its place.
 inline double digest(const float* p, std::size_t n) {
   double s = 0;
-  for (std::size_t i = 0; i < n; ++i) s += std::fabs(static_cast<double>(p[i])) * static_cast<double>(1 + i % 7);
+  for (std::size_t i = 0; i < n; ++i)
+    s += std::fabs(static_cast<double>(p[i])) * static_cast<double>(1 + i % 7);
   return s;
 }
 

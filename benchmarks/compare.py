@@ -34,12 +34,16 @@ FLOPS = {
 # The peer runs with each of these, and the fastest counts, workload by workload. What the caller's environment says
 # about BLAS is dropped first: a variable that names an older processor halves LibTorch's speed.
 DROPPED = ("OPENBLAS_", "GOTO_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "OMP_", "GOMP_", "KMP_", "MALLOC_")
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000",
+               "MALLOC_TOP_PAD_": "67108864"}
 PEER_SETTINGS = {
     "plain": {},
     # malloc keeps freed memory: saves LibTorch the page faults of its larger temporaries
-    "malloc": {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000",
-               "MALLOC_TOP_PAD_": "67108864"},
+    "malloc": KEEP_MEMORY,
 }
+if " avx512vl " in pathlib.Path("/proc/cpuinfo").read_text():
+    # without this LibTorch uses AVX2 in most element-wise operators
+    PEER_SETTINGS["malloc+avx512"] = {**KEEP_MEMORY, "ATEN_CPU_CAPABILITY": "avx512"}
 TOLERANCE = 1e-4
 PAUSE = 0.01  # seconds in which the last process's waiting threads fall asleep
 

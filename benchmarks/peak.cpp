@@ -1,6 +1,7 @@
-// What the machine can do: f32 fused multiply-adds and memory bandwidth, with 1 and 2 (or --threads N) threads.
-// Each figure is the best of many short runs, since a limit can only be missed, not passed. Widths are written
-// with compiler vectors, and the widest that the processor has is not assumed to be the fastest: all are tried.
+// What the machine can do: f32 fused multiply-adds and memory bandwidth, with 1 and 2 (or --threads N)
+// threads. Each figure is the best of many short runs, since a limit can only be missed, not passed. Widths
+// are written with compiler vectors, and the widest that the processor has is not assumed to be the fastest:
+// all are tried.
 //
 // Output, one figure a line: "fma THREADS GFLOP/s", "read|axpy|copy KILOBYTES THREADS GB/s".
 #include <omp.h>
@@ -19,22 +20,20 @@ struct Vector {
 };
 
 // `count` independent chains of x = x * b + c, so that latency is hidden; the empty asm keeps every step.
-#define KNET_PEAK_LOOP(name, attributes, bytes, count, constraint)        \
-  attributes double name(long n) {                                        \
-    typedef Vector<bytes>::type V;                                        \
-    V x[count], b = V{} + 0.9999f, c = V{} + 1e-6f;                       \
-    _Pragma("GCC unroll 32") for (int i = 0; i < count; ++i) {            \
-      x[i] = V{} + static_cast<float>(i);                                 \
-    }                                                                     \
-    for (long k = 0; k < n; ++k) {                                        \
-      _Pragma("GCC unroll 32") for (int i = 0; i < count; ++i) {          \
-        x[i] = x[i] * b + c;                                              \
-        asm volatile("" : constraint(x[i]));                              \
-      }                                                                   \
-    }                                                                     \
-    V s = V{};                                                            \
-    _Pragma("GCC unroll 32") for (int i = 0; i < count; ++i) s = s + x[i]; \
-    return static_cast<double>(s[0]);                                     \
+#define KNET_PEAK_LOOP(name, attributes, bytes, count, constraint)                                   \
+  attributes double name(long n) {                                                                   \
+    typedef Vector<bytes>::type V;                                                                   \
+    V x[count], b = V{} + 0.9999f, c = V{} + 1e-6f;                                                  \
+    _Pragma("GCC unroll 32") for (int i = 0; i < count; ++i) { x[i] = V{} + static_cast<float>(i); } \
+    for (long k = 0; k < n; ++k) {                                                                   \
+      _Pragma("GCC unroll 32") for (int i = 0; i < count; ++i) {                                     \
+        x[i] = x[i] * b + c;                                                                         \
+        asm volatile("" : constraint(x[i]));                                                         \
+      }                                                                                              \
+    }                                                                                                \
+    V s = V{};                                                                                       \
+    _Pragma("GCC unroll 32") for (int i = 0; i < count; ++i) s = s + x[i];                           \
+    return static_cast<double>(s[0]);                                                                \
   }
 
 struct Loop {
@@ -119,14 +118,16 @@ void bandwidth(std::size_t kilobytes, int threads) {
   const std::size_t n = kilobytes * 1024 / sizeof(float) / 2;  // two arrays
   std::vector<float> x(n, 1.0f), y(n, 2.0f);
   const std::size_t repeats = std::max<std::size_t>(1, (std::size_t{8} << 20) / n);
-  const auto measure = [&](const char* what, double bytes, const std::function<void(std::size_t, std::size_t)>& f) {
+  const auto measure = [&](const char* what, double bytes,
+                           const std::function<void(std::size_t, std::size_t)>& f) {
     double best = 0;
     for (int r = 0; r < 15; ++r) {
       const double s = timed(threads, [&](int t, int all) {
         const std::size_t part = n / static_cast<std::size_t>(all) / 128 * 128;
         for (std::size_t k = 0; k < repeats; ++k) f(static_cast<std::size_t>(t) * part, part);
       });
-      const std::size_t done = n / static_cast<std::size_t>(threads) / 128 * 128 * static_cast<std::size_t>(threads);
+      const std::size_t done =
+          n / static_cast<std::size_t>(threads) / 128 * 128 * static_cast<std::size_t>(threads);
       best = std::max(best, static_cast<double>(repeats * done) * bytes / s / 1e9);
     }
     std::printf("%s %zu %d %.1f\n", what, kilobytes, threads, best);

@@ -1,0 +1,110 @@
+// Optimizer: rules for the parameters of a model, and what they remember.
+//
+//   Optimizer opt(model, Adam{.lr = 1e-3});
+//   opt.step(diff([&] { return nll(model(x), y); }));
+#pragma once
+#include <concepts>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "knet/autograd/model.hpp"
+#include "knet/optim/rules.hpp"
+
+namespace knet {
+
+/// Any rule: a callable (Tensor& w, const Tensor& gradient, Slots& memory). One that has check() is checked at
+/// once; one that has rows(w, RowGradient, memory) gets row-sparse gradients as they are.
+class Rule {
+ public:
+  template <class R>
+    requires(!std::same_as<std::remove_cvref_t<R>, Rule> && std::invocable<const std::decay_t<R>&, Tensor&, const Tensor&, Slots&>)
+  Rule(R&& r) : p_(std::make_shared<Model<std::decay_t<R>>>(std::forward<R>(r))) {
+    if constexpr (requires { r.check(); }) r.check();
+  }
+  void operator()(Tensor& w, const Tensor& g, Slots& s) const { p_->update(w, g, s); }
+  bool rows(Tensor& w, const RowGradient& g, Slots& s) const { return p_->rows(w, g, s); }
+  /// The same rule with another learning rate; ValueError when it has none.
+  Rule with_lr(double lr) const { return Rule(p_->with_lr(lr)); }
+  double lr() const { return p_->lr(); }
+
+ private:
+  struct Concept {
+    virtual ~Concept() = default;
+    virtual void update(Tensor& w, const Tensor& g, Slots& s) const = 0;
+    virtual bool rows(Tensor& w, const RowGradient& g, Slots& s) const = 0;
+    virtual std::shared_ptr<const Concept> with_lr(double) const = 0;
+    virtual double lr() const = 0;
+  };
+  [[noreturn]] static void no_rate();
+  template <class R>
+  struct Model final : Concept {
+    R r;
+    explicit Model(R x) : r(std::move(x)) {}
+    void update(Tensor& w, const Tensor& g, Slots& s) const override { r(w, g, s); }
+    bool rows([[maybe_unused]] Tensor& w, [[maybe_unused]] const RowGradient& g, [[maybe_unused]] Slots& s) const override {
+      if constexpr (requires { r.rows(w, g, s); }) return r.rows(w, g, s), true;
+      else return false;
+    }
+    std::shared_ptr<const Concept> with_lr([[maybe_unused]] double lr) const override {
+      if constexpr (requires(R t) { t.lr = lr; }) {
+        R t = r;
+        t.lr = lr;
+        if constexpr (requires { t.check(); }) t.check();
+        return std::make_shared<Model>(t);
+      } else {
+        no_rate();
+      }
+    }
+    double lr() const override {
+      if constexpr (requires { static_cast<double>(r.lr); }) return static_cast<double>(r.lr);
+      else no_rate();
+    }
+  };
+  explicit Rule(std::shared_ptr<const Concept> p) : p_(std::move(p)) {}
+  std::shared_ptr<const Concept> p_;
+};
+
+/// Follows its parameters through moves of the model; copies share them.
+class Optimizer {
+ public:
+  Optimizer(const NamedParams&, Rule);
+  template <class M>
+    requires(!std::same_as<std::remove_cvref_t<M>, Optimizer> && !std::same_as<std::remove_cvref_t<M>, NamedParams>)
+  Optimizer(M& model, Rule rule) : Optimizer(named_params(model), std::move(rule)) {}
+
+  /// One update. Parameters that the tape did not reach, and frozen ones, are left alone.
+  void step(const Tape&);
+  /// Another rule for all parameters, or for those whose name begins so ("encoder", "layers.0.weight"); what is
+  /// remembered stays. ValueError when no name does.
+  void set(Rule);
+  void set(std::string_view name_prefix, Rule);
+  /// Another learning rate, every rule keeping its kind and other settings.
+  void set_lr(double lr);
+  /// The learning rate of the first parameter's rule.
+  double lr() const;
+  /// Before each step all gradients together are scaled down to this 2-norm; 0: not. Pascanu et al. 2013,
+  /// arXiv:1211.5063.
+  void clip_norm(double);
+  /// Steps made so far.
+  std::int64_t steps() const { return steps_; }
+
+  /// One parameter's part, to be saved and put back.
+  struct Entry {
+    ParamHandle param;
+    std::string name;
+    Rule rule;
+    Slots slots;
+  };
+  std::vector<Entry>& entries() { return entries_; }
+
+ private:
+  std::vector<Entry> entries_;
+  double clip_ = 0;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace knet

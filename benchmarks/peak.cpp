@@ -166,6 +166,6 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
   }
   if (only_fma) return 0;
-  for (const std::size_t kilobytes : {16, 512, 8192, 262144})
+  for (const std::size_t kilobytes : {16u, 512u, 8192u, 262144u})
     for (const int t : counts) bandwidth(kilobytes, t);
 }

@@ -18,13 +18,13 @@ struct Show : Visitor {
   void param(Param& p) override {
     if (!p) return;
     if (seen_.insert(p.id()).second) total += p.numel();
-    if (!inside()) line(text("Param", p.shape()));
+    if (!inside()) line(knet::text("Param", p.shape()));
   }
   void state(Tensor& t) override {
-    if (!inside() && t) line(text("Tensor", t.shape()));
+    if (!inside() && t) line(knet::text("Tensor", t.shape()));
   }
   void number(double v) override {
-    if (!inside()) line(text(v));
+    if (!inside()) line(knet::text(v));
   }
   void enter(std::string_view type, std::string (*describe)(const void*), const void* p) override {
     if (!inside()) line(describe ? describe(p) : std::string(type));
@@ -52,7 +52,7 @@ struct Show : Visitor {
 std::string show(AnyModel m) {
   Show v;
   m.walk(m.p, v);
-  return text(v.out, v.total, " parameters");
+  return knet::text(v.out, v.total, " parameters");
 }
 std::string summary(AnyModel m) {
   const NamedParams params(m);

@@ -68,7 +68,6 @@ inline constexpr LeakyReLU leaky_relu{};
 inline constexpr GeLU gelu{};
 inline constexpr ExactGeLU gelu_exact{};
 inline constexpr SiLU silu{};
-inline constexpr Softplus softplus{};
 inline constexpr HardSigmoid hard_sigmoid{};
 inline constexpr LogSigm log_sigm{};
 

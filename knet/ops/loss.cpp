@@ -128,13 +128,13 @@ Tensor binary_cross_entropy(const Tensor& scores, const Tensor& labels, bool ave
   check_shapes("bce: scores and labels", scores, labels);
   const Tensor y = labels.to(scores.dtype());
   // -(y log sigm(s) + (1 - y) log sigm(-s)) = softplus(s) - s y
-  return averaged(softplus(scores) - scores * y, average);
+  return averaged(Softplus{}(scores) - scores * y, average);
 }
 Tensor logistic_loss(const Tensor& scores, const Tensor& labels, bool average) {
   check_scores("logistic", scores);
   check_defined("logistic", labels);
   check_shapes("logistic: scores and labels", scores, labels);
-  return averaged(softplus(-(scores * labels.to(scores.dtype()))), average);
+  return averaged(Softplus{}(-(scores * labels.to(scores.dtype()))), average);
 }
 Tensor mse_loss(const Tensor& y, const Tensor& target, bool average) {
   check_same("mse", y, target);

@@ -116,7 +116,7 @@ class Steps : public testing::TestWithParam<int> {
 
   template <class Rule>
   void train_by_hand(Rule rule) {
-    MLP model({784, 100, 50, 10});
+    MLP model{{784, 100, 50, 10}};
     const Tensor x = rand({100, 784}), y = randint(0, 10, {100});
     Optimizer optimizer(model, rule);
     double first = 0, last = 0;
@@ -141,7 +141,7 @@ TEST_P(Steps, SgdAllocatesNothing) { train_by_hand(SGD{.lr = 0.05}); }
 TEST_P(Steps, AdamAllocatesNothing) { train_by_hand(Adam{.lr = 1e-3}); }
 
 TEST_P(Steps, RangeOfMinibatchesAllocatesNothing) {
-  MLP model({784, 100, 50, 10});
+  MLP model{{784, 100, 50, 10}};
   const auto data = minibatch(rand({1000, 784}), randint(0, 10, {1000}), 100);
   auto losses = sgd(model, nll, cycle(data));
   auto loss = losses.begin();
@@ -152,7 +152,7 @@ TEST_P(Steps, RangeOfMinibatchesAllocatesNothing) {
 }
 
 TEST_P(Steps, InferenceAllocatesNothing) {
-  MLP model({784, 100, 50, 10});
+  MLP model{{784, 100, 50, 10}};
   const Tensor x = rand({100, 784}), one = rand({1, 784});
   Tensor y;
   const auto run = [&] {

@@ -1,7 +1,5 @@
 // The tuned CPU table: the reference one with the entries replaced that this folder does better.
-#include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/cpu_matmul.hpp"
-#include "knet/kernels/cpu/cpu_reduce.hpp"
 #include "knet/kernels/kernels.hpp"
 
 namespace knet {
@@ -9,39 +7,11 @@ namespace {
 
 Kernels make_table() {
   Kernels k = reference_kernels();
-  k.unary = cpu_impl::unary;
-  k.unary_grad = cpu_impl::unary_grad;
-  k.binary = cpu_impl::binary;
-  k.binary_scalar = cpu_impl::binary_scalar;
-  k.where = cpu_impl::where;
-  k.copy = cpu_impl::copy;
-  k.fill = cpu_impl::fill;
-  k.arange = cpu_impl::arange;
-  k.random = cpu_impl::random;
-  k.dropout = cpu_impl::dropout;
-  k.optimize = cpu_impl::optimize;
 
-  k.reduce = cpu_impl::reduce;
-  k.arg_reduce = cpu_impl::arg_reduce;
-  k.cumsum = cpu_impl::cumsum;
-  k.sort = cpu_impl::sort;
-  k.softmax = cpu_impl::softmax;
-  k.softmax_grad = cpu_impl::softmax_grad;
-  k.nll = cpu_impl::nll;
-  k.layer_norm = cpu_impl::layer_norm;
-  k.layer_norm_grad = cpu_impl::layer_norm_grad;
-  k.index_select = cpu_impl::index_select;
-  k.index_add = cpu_impl::index_add;
-  k.gather = cpu_impl::gather;
-  k.scatter_add = cpu_impl::scatter_add;
 
   k.matmul = cpu_impl::matmul;
   k.packed_bytes = cpu_impl::packed_bytes;
   k.pack_b = cpu_impl::pack_b;
-  k.bias_act_grad = cpu_impl::bias_act_grad;
-  k.lu = cpu_impl::lu;
-  k.lu_solve = cpu_impl::lu_solve;
-  k.cholesky = cpu_impl::cholesky;
   return k;
 }
 

@@ -1,0 +1,32 @@
+# Headers, library, and what find_package(KnetLayers) and pkg-config read.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+install(TARGETS knet EXPORT KnetLayersTargets)
+install(DIRECTORY knet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
+  PATTERN "*.hpp" PATTERN "*.inc"
+  PATTERN "kernels" EXCLUDE
+  PATTERN "access.hpp" EXCLUDE PATTERN "storage.hpp" EXCLUDE
+  PATTERN "record.hpp" EXCLUDE PATTERN "cell.hpp" EXCLUDE
+  PATTERN "elementwise.hpp" EXCLUDE PATTERN "functor_tensor.hpp" EXCLUDE PATTERN "linear.hpp" EXCLUDE
+  PATTERN "product.hpp" EXCLUDE PATTERN "views.hpp" EXCLUDE
+  PATTERN "text.hpp" EXCLUDE PATTERN "dispatch.hpp" EXCLUDE
+  PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE)
+install(EXPORT KnetLayersTargets NAMESPACE KnetLayers:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
+set(KNET_STATIC_DEPENDENCIES "")
+if(NOT BUILD_SHARED_LIBS)
+  set(KNET_STATIC_DEPENDENCIES "include(CMakeFindDependencyMacro)\nfind_dependency(ZLIB)")
+  if(KNET_WITH_OPENMP)
+    string(APPEND KNET_STATIC_DEPENDENCIES "\nfind_dependency(OpenMP)")
+  endif()
+  if(CURL_FOUND)
+    string(APPEND KNET_STATIC_DEPENDENCIES "\nfind_dependency(CURL)")
+  endif()
+endif()
+configure_package_config_file(cmake/KnetLayersConfig.cmake.in KnetLayersConfig.cmake
+  INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
+write_basic_package_version_file(KnetLayersConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+configure_file(cmake/knet.pc.in knet.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/KnetLayersConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/KnetLayersConfigVersion.cmake
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/knet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

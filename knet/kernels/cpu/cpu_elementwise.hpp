@@ -1,0 +1,15 @@
+// The CPU's elementwise kernels; what each does is said in kernels.hpp.
+#pragma once
+#include "knet/kernels/kernels.hpp"
+
+namespace knet::cpu_impl {
+
+void unary(Unary, double a, double b, const Array& x, const Array& y);
+void unary_grad(Unary, double a, double b, const Array& x, const Array& y, const Array& dy, const Array& dx);
+void binary(Binary, const Array& a, const Array& b, const Array& y);
+void binary_scalar(Binary, const Array& x, double s, bool scalar_first, const Array& y);
+void copy(const Array& x, const Array& y);
+void fill(double value, const Array& y);
+void optimize(const OptimStep&, DType, std::int64_t n, void* w, const void* g, void* s0, void* s1);
+
+}  // namespace knet::cpu_impl

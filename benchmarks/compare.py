@@ -63,8 +63,10 @@ class Server:
                                         env=environment(threads, extra))
 
     def run(self, name):
-        """Milliseconds per step and the check value."""
+        """Milliseconds per step, the check value, and whether others disturbed the measurement."""
         time.sleep(PAUSE)
+        pid = self.process.pid
+        begin, wait, steal = time.monotonic(), waited(pid), stolen()
         try:
             self.process.stdin.write(name + "\n")
             self.process.stdin.flush()
@@ -73,7 +75,8 @@ class Server:
         words = self.process.stdout.readline().split()
         if len(words) != 3 or words[0] != name:
             raise RuntimeError(f"{self.process.args[0]} gave no result for {name}: {' '.join(words) or 'it ended'}")
-        return float(words[1]), float(words[2])
+        wait, steal, wall = waited(pid) - wait, stolen() - steal, time.monotonic() - begin
+        return float(words[1]), float(words[2]), wait > 0.02 * wall or steal > 0.015
 
     def close(self):
         self.process.stdin.close()
@@ -83,7 +86,7 @@ class Server:
 def startup(program, threads, extra):
     """Milliseconds from starting the process to the end of its first training step, and that step's loss."""
     time.sleep(PAUSE)
-    begin = time.perf_counter()
+    steal, begin = stolen(), time.perf_counter()
     process = subprocess.Popen([program, "--first-step", "--threads", str(threads)], text=True,
                                stdout=subprocess.PIPE, env=environment(threads, extra))
     line = process.stdout.readline()
@@ -91,84 +94,60 @@ def startup(program, threads, extra):
     process.stdout.close()
     if process.wait() or not line:
         raise RuntimeError(f"{program} --first-step failed")
-    return ms, float(line)
+    return ms, float(line), stolen() - steal > 0.015
 
 
-class Neighbours:
-    """CPU time that other processes use meanwhile."""
-
-    tick = os.sysconf("SC_CLK_TCK")
-
-    def __init__(self, servers):
-        self.pids = ["self"] + [str(s.process.pid) for s in servers]
-        self.restart()
-
-    def restart(self):
-        self.start = self.sample()
-
-    def sample(self):
-        v = [int(x) for x in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-        busy = sum(v) - v[3] - v[4]
-        own = 0
-        for pid in self.pids:
-            try:
-                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            own += sum(int(x) for x in fields[11:15])  # with that of children that have ended
-        return busy / self.tick, own / self.tick, time.monotonic()
-
-    def noisy(self):
-        """Did others use more than 15 % of a processor since restart()? Counters move in ticks, hence the slack."""
-        busy, own, now = (b - a for a, b in zip(self.start, self.sample()))
-        return (busy - own) > 0.15 * now + 4 / self.tick
+def waited(pid):
+    """Seconds that the threads of a process have been ready to run without a processor."""
+    total = 0
+    for f in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            total += int(f.read_text().split()[1])
+        except (OSError, IndexError):
+            pass  # the thread has ended, or the kernel does not count
+    return total / 1e9
 
 
-class Median:
+def stolen():
+    """Seconds that the hypervisor gave to others."""
+    return int(pathlib.Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
+class Samples:
+    """Times of one side in milliseconds. Those in which others took a processor away are left out if enough are
+    left without them."""
+
     def __init__(self):
-        self.values = []  # (milliseconds, noisy)
+        self.quiet, self.all = [], []
 
-    def kept(self):
-        quiet = [v for v, noisy in self.values if not noisy]
-        return sorted(quiet if 2 * len(quiet) >= len(self.values) else [v for v, _ in self.values])
+    def add(self, ms, disturbed):
+        self.all.append(ms)
+        if not disturbed:
+            self.quiet.append(ms)
 
-    def value(self):
-        return statistics.median(self.kept())
-
-    def spread(self):
-        """The middle half of the values, as a share of the median."""
-        v = self.kept()
-        return (v[3 * len(v) // 4] - v[len(v) // 4]) / self.value()
+    def kept(self, rounds):
+        return sorted(self.quiet if 2 * len(self.quiet) >= rounds else self.all)
 
 
 def differ(a, b):
     return not abs(a - b) <= TOLERANCE * max(abs(a), abs(b))
 
 
-def measure(name, ours, peers, rounds, neighbours):
-    """Runs a workload on all sides in turn. ours() and peers[setting]() give (ms, check)."""
-    for f in (ours, *peers.values()):
+def measure(sides, rounds):
+    """Runs a workload on all sides in turn; sides[label]() gives (ms, check, disturbed)."""
+    for f in sides.values():
         f()  # warm-up, and the caches of both
-    sides = {"ours": ours, **peers}
-    result = {k: Median() for k in sides}
+    samples = {k: Samples() for k in sides}
     checks = {}
-    done = quiet = 0
-    while done < 3 * rounds and (done < rounds or quiet < rounds):
-        neighbours.restart()
-        times = {}
-        # Every round starts with another side, so that none always follows the same one.
-        order = list(sides)
-        order = order[done % len(order):] + order[:done % len(order)]
+    order = list(sides)
+    for done in range(3 * rounds):
+        if done >= rounds and all(len(s.quiet) >= rounds for s in samples.values()):
+            break
         for k in order:
-            times[k], checks[k] = sides[k]()
-        noisy = neighbours.noisy()
-        for k, ms in times.items():
-            result[k].values.append((ms, noisy))
-        done += 1
-        quiet += not noisy
-    best = min(peers, key=lambda k: result[k].value()) if peers else None
-    wrong = [k for k in checks if differ(checks["ours"], checks[k])]
-    return result, best, wrong, checks, done - quiet, done
+            ms, checks[k], disturbed = sides[k]()
+            samples[k].add(ms, disturbed)
+        order.append(order.pop(0))  # so that no side always follows the same one
+    return samples, checks
 
 
 def short(ms):
@@ -225,18 +204,20 @@ def main():
         peak = float(fma[2])
         server = Server(ours, threads, {})
         peers = {k: Server(peer, threads, extra) for k, extra in PEER_SETTINGS.items()} if with_peer else {}
-        neighbours = Neighbours([server, *peers.values()])
         for name in names:
             if name == "startup":
-                run_ours = lambda: startup(ours, threads, {})
-                run_peers = {k: (lambda e=e: startup(peer, threads, e)) for k, e in PEER_SETTINGS.items()
-                             if with_peer}
+                sides = {"ours": lambda: startup(ours, threads, {})}
+                sides |= {k: lambda e=PEER_SETTINGS[k]: startup(peer, threads, e) for k in peers}
             else:
-                run_ours = lambda: server.run(name)
-                run_peers = {k: (lambda s=s: s.run(name)) for k, s in peers.items()}
-            result, best, wrong, checks, noisy, done = measure(name, run_ours, run_peers, args.rounds, neighbours)
-            ms = result["ours"].value()
-            peer_ms = result[best].value() if best else None
+                sides = {"ours": lambda: server.run(name)}
+                sides |= {k: lambda s=s: s.run(name) for k, s in peers.items()}
+            samples, checks = measure(sides, args.rounds)
+            kept = {k: s.kept(args.rounds) for k, s in samples.items()}
+            median = {k: statistics.median(v) for k, v in kept.items()}
+            best = min(peers, key=median.get) if peers else None
+            wrong = [k for k in peers if differ(checks["ours"], checks[k])]
+            ms = median["ours"]
+            peer_ms = median[best] if best else None
             rate = FLOPS[name] / ms / 1e6 if name in FLOPS else None
             print(f"{name:26}{threads:8}{short(ms):>11}{short(peer_ms) if best else '':>17}"
                   f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{rate:.0f}' if rate else '-':>9}"
@@ -247,12 +228,18 @@ def main():
                 failed = True
                 print(f"  DIFFERENT RESULTS: ours {checks['ours']:.9g}, "
                       f"{peer_title} {', '.join(f'{checks[k]:.9g}' for k in wrong)}")
-            if noisy > done // 3:
-                warnings.append(f"{name}, {threads} thread(s): others were busy in {noisy} of {done} rounds")
-            for side, label in (("ours", "ours"), (best, "peer's")):
-                if side and result[side].spread() > 0.2:
-                    warnings.append(f"{name}, {threads} thread(s): {label} middle half of the times spreads over "
-                                    f"{100 * result[side].spread():.0f} % of the median")
+            for side, label in (("ours", "ours"), (best, "peer")):
+                if side is None:
+                    continue
+                v = kept[side]
+                spread = (v[3 * len(v) // 4] - v[len(v) // 4]) / median[side]
+                lost = len(samples[side].all) - len(samples[side].quiet)
+                if 2 * len(samples[side].quiet) < args.rounds:
+                    warnings.append(f"{name}, {threads} thread(s), {label}: others took processors in {lost} of "
+                                    f"{len(samples[side].all)} rounds")
+                elif spread > 0.2:
+                    warnings.append(f"{name}, {threads} thread(s), {label}: the middle half of the times spreads "
+                                    f"over {100 * spread:.0f} % of the median")
         for s in (server, *peers.values()):
             s.close()
         print(f"{'machine, f32 multiply-adds':26}{threads:8}{'':35}{peak:9.0f}{'100 %':>9}")

@@ -66,7 +66,7 @@ class Server:
         """Milliseconds per step, the check value, and whether others disturbed the measurement."""
         time.sleep(PAUSE)
         pid = self.process.pid
-        begin, wait, steal = time.monotonic(), waited(pid), stolen()
+        begin, losses, steal = time.monotonic(), preempted(pid), stolen()
         try:
             self.process.stdin.write(name + "\n")
             self.process.stdin.flush()
@@ -75,8 +75,8 @@ class Server:
         words = self.process.stdout.readline().split()
         if len(words) != 3 or words[0] != name:
             raise RuntimeError(f"{self.process.args[0]} gave no result for {name}: {' '.join(words) or 'it ended'}")
-        wait, steal, wall = waited(pid) - wait, stolen() - steal, time.monotonic() - begin
-        return float(words[1]), float(words[2]), wait > 0.02 * wall or steal > 0.015
+        losses, steal, wall = preempted(pid) - losses, stolen() - steal, time.monotonic() - begin
+        return float(words[1]), float(words[2]), losses > 2 + 30 * wall or steal > 0.015
 
     def close(self):
         self.process.stdin.close()
@@ -97,15 +97,15 @@ def startup(program, threads, extra):
     return ms, float(line), stolen() - steal > 0.015
 
 
-def waited(pid):
-    """Seconds that the threads of a process have been ready to run without a processor."""
+def preempted(pid):
+    """How often the threads of a process lost their processor to somebody else."""
     total = 0
-    for f in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    for f in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
         try:
-            total += int(f.read_text().split()[1])
+            total += int(f.read_text().split("nonvoluntary_ctxt_switches:")[1].split()[0])
         except (OSError, IndexError):
-            pass  # the thread has ended, or the kernel does not count
-    return total / 1e9
+            pass  # the thread has ended
+    return total
 
 
 def stolen():

@@ -3,7 +3,9 @@
 // are written with compiler vectors, and the widest that the processor has is not assumed to be the fastest:
 // all are tried.
 //
-// Output, one figure a line: "fma THREADS GFLOP/s", "read|axpy|copy KILOBYTES THREADS GB/s".
+// Output, one figure a line: "fma THREADS GFLOP/s", "barrier THREADS nanoseconds"
+// (how far apart the processors are: on a virtual machine it changes with where the host puts them),
+// "read|axpy|copy KILOBYTES THREADS GB/s".
 #include <omp.h>
 
 #include <algorithm>
@@ -80,7 +82,7 @@ double fma_peak(int threads) {
   double best = 0;
   for (const Loop& loop : loops()) {
     const long n = 100000;
-    for (int r = 0; r < 60; ++r) {
+    for (const double end = bench::now() + 0.4; bench::now() < end;) {
       const double s = timed(threads, [&](int, int) {
         const volatile double kept = loop.run(n);
         static_cast<void>(kept);
@@ -89,6 +91,23 @@ double fma_peak(int threads) {
     }
   }
   return best;
+}
+
+// One OpenMP barrier; the median, because short moments in which a thread is away do not matter.
+double barrier_seconds(int threads) {
+  std::vector<double> v;
+  const int n = 2000;
+  for (int r = 0; r < 21; ++r) {
+    v.push_back(timed(threads,
+                      [&](int, int) {
+                        for (int i = 0; i < n; ++i) {
+#pragma omp barrier
+                        }
+                      }) /
+                n);
+  }
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
 }
 
 // Vectorised by the compiler, for the widest set the processor has.
@@ -166,6 +185,7 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
   }
   if (only_fma) return 0;
+  for (const int t : counts) std::printf("barrier %d %.0f\n", t, barrier_seconds(t) * 1e9);
   for (const std::size_t kilobytes : {16u, 512u, 8192u, 262144u})
     for (const int t : counts) bandwidth(kilobytes, t);
 }

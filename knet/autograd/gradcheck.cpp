@@ -24,7 +24,9 @@ GradReport gradcheck(const NamedParams& ps, const std::function<Tensor()>& loss,
     const std::int64_t samples = std::min<std::int64_t>(n, o.samples);
     for (std::int64_t k = 0; k < samples; ++k) {
       const std::int64_t i =
-          samples == n ? k : static_cast<std::int64_t>(philox::number(key, static_cast<std::uint64_t>(k)) % static_cast<std::uint64_t>(n));
+          samples == n ? k
+                       : static_cast<std::int64_t>(philox::number(key, static_cast<std::uint64_t>(k)) %
+                                                   static_cast<std::uint64_t>(n));
       const auto at = [&](double d) {
         Tensor w = keep.contiguous().reshape({-1});
         w.ref(i) += d;

@@ -21,7 +21,8 @@ struct GradReport {
   explicit operator bool() const { return ok; }
 };
 /// Compares the gradient of loss() with central differences, for every parameter of the model that the loss
-/// depends on. loss must return the same value every time (Mode is off while it runs); parameters should be f64.
+/// depends on. loss must return the same value every time (Mode is off while it runs); parameters should be
+/// f64.
 GradReport gradcheck(const NamedParams&, const std::function<Tensor()>& loss, const GradCheck& = {});
 template <class M>
 GradReport gradcheck(M& model, const std::function<Tensor()>& loss, const GradCheck& o = {}) {

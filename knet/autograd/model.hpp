@@ -1,6 +1,6 @@
-// A model is any object: a plain struct of layers, a tuple, a vector, a Chain ... walk() finds the parameters and
-// tensors inside by reflection. It is instantiated once per type; what is done with a walk is compiled in the
-// library as a Visitor.
+// A model is any object: a plain struct of layers, a tuple, a vector, a Chain ... walk() finds the parameters
+// and tensors inside by reflection. It is instantiated once per type; what is done with a walk is compiled in
+// the library as a Visitor.
 #pragma once
 #include <concepts>
 #include <iterator>
@@ -49,22 +49,29 @@ concept described = requires(const T& t) {
   { t.describe() } -> std::convertible_to<std::string>;
 };
 template <class T>
-concept erased = requires(T& t, Visitor& v) { t.walk(v); };
+concept erased = requires(T& t, Visitor& v) {
+  t.walk(v);
+};
 /// optional, unique_ptr, shared_ptr
 template <class T>
 concept maybe = std::is_class_v<T> && requires(T& t) {
   *t;
   static_cast<bool>(t);
-} && (requires { typename T::value_type; } || requires { typename T::element_type; });
+} &&(
+    requires { typename T::value_type; } || requires { typename T::element_type; });
 template <class T>
 concept range_like = requires(T& t) {
   t.begin();
   t.end();
 };
 template <class T>
-concept map_like = range_like<T> && requires { typename T::mapped_type; };
+concept map_like = range_like<T> && requires {
+  typename T::mapped_type;
+};
 template <class T>
-concept tuple_like = requires { std::tuple_size<T>::value; };
+concept tuple_like = requires {
+  std::tuple_size<T>::value;
+};
 template <class T>
 inline constexpr bool is_variant = false;
 template <class... A>
@@ -74,11 +81,14 @@ struct Probe {
   void operator()(std::string_view, T&) const;
 };
 template <class T>
-concept listed = reflect::has_field_list<T> || reflect::has_static_visit<T, Probe> || reflect::has_friend_visit<T, Probe>;
+concept listed =
+    reflect::has_field_list<T> || reflect::has_static_visit<T, Probe> || reflect::has_friend_visit<T, Probe>;
 template <class T>
 std::string describe(const void* p) {
-  if constexpr (described<T>) return static_cast<const T*>(p)->describe();
-  else return {};
+  if constexpr (described<T>)
+    return static_cast<const T*>(p)->describe();
+  else
+    return {};
 }
 std::string_view index_name(std::size_t i, char (&buffer)[20]);
 }  // namespace detail
@@ -104,10 +114,11 @@ void walk_struct(T& x, Visitor& v) {
     reflect::for_each_field(x, [&](std::string_view name, auto& y) { v.at(name, [&] { walk(y, v); }); });
   } else {
     // Numbers captured by a lambda are fine; layers captured by value would be lost silently.
-    static_assert(std::is_trivially_copyable_v<T>,
-                  "knet: this type has state that can't be seen (private members, a std::function, or a lambda that "
-                  "captures layers by value): make it a plain struct, add  using fields = knet::fields<&T::a, ...>;  "
-                  "or set  knet::opaque<T> = true  if it holds no parameters");
+    static_assert(
+        std::is_trivially_copyable_v<T>,
+        "knet: this type has state that can't be seen (private members, a std::function, or a lambda that "
+        "captures layers by value): make it a plain struct, add  using fields = knet::fields<&T::a, ...>;  "
+        "or set  knet::opaque<T> = true  if it holds no parameters");
   }
   v.leave();
 }
@@ -126,7 +137,8 @@ void walk(T& x, Visitor& v) {
     v.number(static_cast<double>(x));
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
     v.text(x);
-  } else if constexpr (opaque<T> || std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::same_as<T, std::monostate>) {
+  } else if constexpr (opaque<T> || std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
+                       std::same_as<T, std::monostate>) {
   } else if constexpr (detail::erased<T>) {
     x.walk(v);
   } else if constexpr (detail::is_variant<T>) {
@@ -154,7 +166,8 @@ struct AnyModel {
 };
 template <class M>
 AnyModel any_model(M& m) {
-  return {const_cast<void*>(static_cast<const void*>(&m)), [](void* p, Visitor& v) { knet::walk(*static_cast<M*>(p), v); }};
+  return {const_cast<void*>(static_cast<const void*>(&m)),
+          [](void* p, Visitor& v) { knet::walk(*static_cast<M*>(p), v); }};
 }
 }  // namespace detail
 

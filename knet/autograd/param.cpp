@@ -37,7 +37,8 @@ Param::Param(const Param& o) {
       return;
     }
   } else if (o.cell_->tied) {
-    fail<ValueError>("Param ", o.shape(), " is tied to another: copy the whole model with knet::clone(model)");
+    fail<ValueError>("Param ", o.shape(),
+                     " is tied to another: copy the whole model with knet::clone(model)");
   }
   cell_ = new Cell(o.cell_->value);
   cell_->frozen = o.cell_->frozen;
@@ -64,7 +65,8 @@ Param& Param::operator=(const Tensor& t) {
   check_defined("Param =", t);
   if (!cell_) return *this = Param(t);
   if (t.shape() != shape()) fail<ShapeError>("Param ", shape(), " = Tensor ", t.shape(), ": shapes differ");
-  if (t.dtype() != dtype()) fail<DTypeError>("Param of ", dtype(), " = Tensor of ", t.dtype(), ": dtypes differ");
+  if (t.dtype() != dtype())
+    fail<DTypeError>("Param of ", dtype(), " = Tensor of ", t.dtype(), ": dtypes differ");
   mutable_value() = t.detach();
   return *this;
 }
@@ -76,7 +78,8 @@ const Tensor& Param::value() const {
 Tensor& Param::mutable_value() {
   value();
   if (tape::is_leaf(cell_))
-    fail<ValueError>("Param ", shape(), ": written inside diff() after it was read there; update it when the tape is made");
+    fail<ValueError>("Param ", shape(),
+                     ": written inside diff() after it was read there; update it when the tape is made");
   return cell_->value;
 }
 Param& Param::operator-=(const Tensor& g) {

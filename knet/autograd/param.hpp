@@ -1,5 +1,5 @@
-// Param: a trainable tensor. It is a value like Tensor, with an identity beside: gradients and optimiser memory
-// are keyed by it. Copying makes a new parameter with the same numbers; moving keeps the identity.
+// Param: a trainable tensor. It is a value like Tensor, with an identity beside: gradients and optimiser
+// memory are keyed by it. Copying makes a new parameter with the same numbers; moving keeps the identity.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -40,10 +40,7 @@ class Param {
   DType dtype() const { return value().dtype(); }
   Tensor T() const { return Tensor(*this).T(); }
   template <class... I>
-    requires(sizeof...(I) > 0)
-  Tensor operator()(const I&... i) const {
-    return Tensor(*this)(i...);
-  }
+  requires(sizeof...(I) > 0) Tensor operator()(const I&... i) const { return Tensor(*this)(i...); }
   /// A part to be written: w.ref(_, 0) = 1.0
   template <class... I>
   TensorRef ref(const I&... i) {

@@ -77,7 +77,8 @@ inline bool tracked(const Tensor& x) {
 
 /// Puts y on the tape when one runs and knows an input. nullptr: nothing to record.
 inline Node* track(Tensor& y, const char* name, std::initializer_list<const Tensor*> inputs) {
-  if (!tape::state.on) [[likely]] return nullptr;
+  if (!tape::state.on) [[likely]]
+    return nullptr;
   for (const Tensor* x : inputs) {
     if (tracked(*x)) return tape::make_node(y, name, inputs.begin(), static_cast<int>(inputs.size()));
   }
@@ -96,7 +97,8 @@ void Node::backward(F&& f) {
   using C = std::decay_t<F>;
   closure = new (tape::allocate(sizeof(C))) C(std::forward<F>(f));
   run = [](Node& n, const Tensor& dy, Gradients& g) { (*static_cast<C*>(n.closure))(dy, g); };
-  if constexpr (!std::is_trivially_destructible_v<C>) destroy = [](Node& n) { static_cast<C*>(n.closure)->~C(); };
+  if constexpr (!std::is_trivially_destructible_v<C>)
+    destroy = [](Node& n) { static_cast<C*>(n.closure)->~C(); };
 }
 
 /// rows[j] added to row ids[j] of zeros of the shape; differentiable in rows.

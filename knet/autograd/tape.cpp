@@ -128,7 +128,8 @@ Node* make_node(Tensor& y, const char* name, const Tensor* const* inputs, int n)
   node->name = name;
   node->n_inputs = n;
   std::int32_t* in = node->inputs;
-  if (n > 3) in = node->more = static_cast<std::int32_t*>(r.arena.allocate(static_cast<std::size_t>(n) * sizeof *in));
+  if (n > 3)
+    in = node->more = static_cast<std::int32_t*>(r.arena.allocate(static_cast<std::size_t>(n) * sizeof *in));
   for (int i = 0; i < n; ++i) in[i] = inputs && tracked(*inputs[i]) ? TensorAccess::node(*inputs[i]) : -1;
   TensorAccess::mark(y, state.epoch, static_cast<std::int32_t>(r.nodes.size()));
   r.nodes.push_back(node);
@@ -210,7 +211,8 @@ Tensor joined(const Tensor& a, const Tensor& b) {
   s[0] += b.shape()[0];
   Tensor y = Tensor::make(s, a.dtype(), a.device());
   if (a.numel() > 0) kernels(y.device()).copy(array(a), array(raw::narrow("diff", y, 0, 0, a.shape()[0])));
-  if (b.numel() > 0) kernels(y.device()).copy(array(b), array(raw::narrow("diff", y, 0, a.shape()[0], b.shape()[0])));
+  if (b.numel() > 0)
+    kernels(y.device()).copy(array(b), array(raw::narrow("diff", y, 0, a.shape()[0], b.shape()[0])));
   return y;
 }
 
@@ -267,7 +269,8 @@ struct BackwardPass {
       s = {};
       if (level == 1) r.drop(n);  // nobody comes here again: let go of what it saved
     }
-    for (std::size_t i = 0, j = out.entries.size(); i + 1 < j; ++i) std::swap(out.entries[i], out.entries[--j]);
+    for (std::size_t i = 0, j = out.entries.size(); i + 1 < j; ++i)
+      std::swap(out.entries[i], out.entries[--j]);
   }
 };
 
@@ -292,8 +295,10 @@ void TapeScope::close() {
 
 Tape TapeScope::finish(const Tensor& loss) {
   check_defined("diff", loss);
-  if (loss.numel() != 1) fail<ShapeError>("diff: the function returned ", loss.shape(), "; a loss has one element");
-  if (!loss.floating()) fail<DTypeError>("diff: the function returned ", loss.dtype(), "; a loss is f32 or f64");
+  if (loss.numel() != 1)
+    fail<ShapeError>("diff: the function returned ", loss.shape(), "; a loss has one element");
+  if (!loss.floating())
+    fail<DTypeError>("diff: the function returned ", loss.dtype(), "; a loss is f32 or f64");
   Tape t;
   t.state_ = std::allocate_shared<Tape::State>(pool::Allocator<Tape::State>());
   const bool reached = tracked(loss) && TensorAccess::node(loss) >= start_;

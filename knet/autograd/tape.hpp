@@ -62,8 +62,7 @@ struct TapeScope {
 
 /// Calls f(a...), which returns a loss of one element, and differentiates it. ShapeError for another shape.
 template <class F, class... A>
-  requires std::is_invocable_r_v<Tensor, F, A...>
-Tape diff(F&& f, A&&... a) {
+requires std::is_invocable_r_v<Tensor, F, A...> Tape diff(F&& f, A&&... a) {
   TapeScope scope;
   return scope.finish(std::forward<F>(f)(std::forward<A>(a)...));
 }
@@ -98,8 +97,8 @@ class NoGrad {
 
 /// One gradient per input; an empty Tensor means none.
 using Backward = std::function<std::vector<Tensor>(const Tensor& dy, const Tensor& y)>;
-/// A user's own operator: y was computed from the inputs' values, back(dy, y) gives the gradients. Written with
-/// Tensor functions it can be differentiated again. Each gradient must have its input's shape and dtype.
+/// A user's own operator: y was computed from the inputs' values, back(dy, y) gives the gradients. Written
+/// with Tensor functions it can be differentiated again. Each gradient must have its input's shape and dtype.
 Tensor primitive(Tensor y, std::initializer_list<Tensor> inputs, Backward back);
 
 }  // namespace knet

@@ -1,4 +1,5 @@
-// From a run-time dtype to a compile-time type: dispatch(t, [&]<class T>(type<T>) { ... }). For the sources only.
+// From a run-time dtype to a compile-time type: dispatch(t, [&]<class T>(type<T>) { ... }). For the sources
+// only.
 #pragma once
 #include "knet/base/dtype.hpp"
 #include "knet/base/text.hpp"

@@ -27,13 +27,20 @@ struct BFloat16 {
 namespace detail {
 template <class T>
 consteval DType dtype_for() {
-  if constexpr (std::same_as<T, float>) return f32;
-  else if constexpr (std::same_as<T, double>) return f64;
-  else if constexpr (std::same_as<T, bool>) return boolean;
-  else if constexpr (std::same_as<T, Half>) return f16;
-  else if constexpr (std::same_as<T, BFloat16>) return bf16;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 1) return u8;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 4) return i32;
+  if constexpr (std::same_as<T, float>)
+    return f32;
+  else if constexpr (std::same_as<T, double>)
+    return f64;
+  else if constexpr (std::same_as<T, bool>)
+    return boolean;
+  else if constexpr (std::same_as<T, Half>)
+    return f16;
+  else if constexpr (std::same_as<T, BFloat16>)
+    return bf16;
+  else if constexpr (std::is_integral_v<T> && sizeof(T) == 1)
+    return u8;
+  else if constexpr (std::is_integral_v<T> && sizeof(T) == 4)
+    return i32;
   else {
     static_assert(std::is_integral_v<T> && sizeof(T) == 8, "knet: no tensor element type for this C++ type");
     return i64;
@@ -41,7 +48,8 @@ consteval DType dtype_for() {
 }
 }  // namespace detail
 
-/// The DType that stores a C++ type: float f32, double f64, int i32, long i64, unsigned char u8, bool boolean.
+/// The DType that stores a C++ type: float f32, double f64, int i32, long i64, unsigned char u8, bool
+/// boolean.
 template <class T>
 inline constexpr DType dtype_of = detail::dtype_for<std::remove_cv_t<T>>();
 

@@ -46,7 +46,8 @@ Shape broadcast(const char* who, const Shape& a, const Shape& b) {
 
 int check_dim(const char* who, int dim, int ndim) {
   if (dim < -ndim || dim >= ndim) {
-    fail<ShapeError>(who, ": dimension ", dim, " of a tensor with ", ndim, " dimension", ndim == 1 ? "" : "s");
+    fail<ShapeError>(who, ": dimension ", dim, " of a tensor with ", ndim, " dimension",
+                     ndim == 1 ? "" : "s");
   }
   return dim < 0 ? dim + ndim : dim;
 }

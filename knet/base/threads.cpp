@@ -33,11 +33,12 @@ void set_threads(int n) {
 }
 
 namespace detail {
-void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t), void* context) {
+void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t),
+              void* context) {
   const std::int64_t parts = std::min<std::int64_t>(threads(), grain > 0 ? (n + grain - 1) / grain : n);
   if (parts <= 1) return f(context, 0, n);
 #ifdef _OPENMP
-#pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1)
+#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
 #endif
   for (std::int64_t p = 0; p < parts; ++p) {
     // Cut at multiples of 16 elements where possible, so that parts do not share cache lines.

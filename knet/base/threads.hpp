@@ -11,7 +11,8 @@ int threads();
 void set_threads(int n);
 
 namespace detail {
-void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t), void* context);
+void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t),
+              void* context);
 }
 
 /// Calls f(begin, end) for parts of [0, n), each at least `grain` long (so n <= grain is one plain call).

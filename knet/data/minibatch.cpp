@@ -12,7 +12,8 @@ Minibatches::Minibatches(Tensor x, Tensor y, std::int64_t size, MinibatchOptions
     fail<ShapeError>("minibatch: x is ", x_.shape(), ", y is ", y_.shape(), ": their first sizes differ");
   if (size_ < 1) fail<ValueError>("minibatch: size ", size_);
   if (size_ > x_.size(0) && !o_.partial)
-    fail<ValueError>("minibatch: size ", size_, " is larger than the data, ", x_.size(0), "; set .partial to take it");
+    fail<ValueError>("minibatch: size ", size_, " is larger than the data, ", x_.size(0),
+                     "; set .partial to take it");
   if (o_.seed != 0) generator_ = std::make_shared<Generator>(o_.seed);
   if (is_floating(o_.xtype)) x_ = x_.to(o_.xtype);
   // A view that is not dense would be copied batch by batch, in every pass.

@@ -15,10 +15,10 @@ struct Batch {
   Tensor x, y;
 };
 struct MinibatchOptions {
-  bool shuffle = false;       ///< a new order at the start of every pass
-  bool partial = false;       ///< also the last batch when it is smaller
-  std::uint64_t seed = 0;     ///< of the order; 0: from the process-wide generator
-  DType xtype = DType::u8;    ///< converts x when it is a floating type; the default keeps it
+  bool shuffle = false;     ///< a new order at the start of every pass
+  bool partial = false;     ///< also the last batch when it is smaller
+  std::uint64_t seed = 0;   ///< of the order; 0: from the process-wide generator
+  DType xtype = DType::u8;  ///< converts x when it is a floating type; the default keeps it
 };
 
 /// Positions of the first dimension of x and y in groups of `size`. y may be empty: batches then hold x only.
@@ -60,8 +60,8 @@ class Minibatches {
   std::shared_ptr<Generator> generator_;  // of a given seed
 };
 
-/// minibatch(x, y, 100, {.shuffle = true}). ShapeError when x and y differ in length; ValueError for a size below
-/// 1, empty data, or a size beyond the data without .partial.
+/// minibatch(x, y, 100, {.shuffle = true}). ShapeError when x and y differ in length; ValueError for a size
+/// below 1, empty data, or a size beyond the data without .partial.
 inline Minibatches minibatch(Tensor x, Tensor y, std::int64_t size, MinibatchOptions o = {}) {
   return {std::move(x), std::move(y), size, o};
 }

@@ -16,8 +16,10 @@ using element_t = decltype(*std::declval<begin_t<R>&>());
 /// How many elements a range has, or -1 when it does not say.
 template <class R>
 std::ptrdiff_t size_hint(const R& r) {
-  if constexpr (requires { r.size(); }) return static_cast<std::ptrdiff_t>(r.size());
-  else return -1;
+  if constexpr (requires { r.size(); })
+    return static_cast<std::ptrdiff_t>(r.size());
+  else
+    return -1;
 }
 
 template <class R>
@@ -55,11 +57,8 @@ class Repeat {
   iterator begin() { return iterator(this); }
   std::default_sentinel_t end() const { return {}; }
   /// -1 as a size means that it never ends.
-  std::ptrdiff_t size() const
-    requires requires(const std::remove_reference_t<R>& r) { r.size(); }
-  {
-    return n_ < 0 ? -1 : static_cast<std::ptrdiff_t>(r_.size()) * n_;
-  }
+  std::ptrdiff_t size() const requires requires(const std::remove_reference_t<R>& r) { r.size(); }
+  { return n_ < 0 ? -1 : static_cast<std::ptrdiff_t>(r_.size()) * n_; }
 
  private:
   R r_;

@@ -27,7 +27,7 @@ constexpr std::size_t largest = std::size_t{1} << 62;
 constexpr int class_of(std::size_t bytes) {
   const std::size_t v = bytes > alignment ? (bytes - 1) / alignment : 0;
   if (v < 4) return static_cast<int>(v);
-  const int shift = std::bit_width(v) - 3;
+  const int shift = static_cast<int>(std::bit_width(v)) - 3;
   return 4 * shift + static_cast<int>(v >> shift);
 }
 constexpr std::size_t class_bytes(int c) {

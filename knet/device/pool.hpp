@@ -40,7 +40,9 @@ struct Allocator {
   T* allocate(std::size_t n) { return static_cast<T*>(pool::allocate(n * sizeof(T))); }
   void deallocate(T* p, std::size_t n) noexcept { pool::deallocate(p, n * sizeof(T)); }
   template <class U>
-  friend bool operator==(const Allocator&, const Allocator<U>&) { return true; }
+  friend bool operator==(const Allocator&, const Allocator<U>&) {
+    return true;
+  }
 };
 }  // namespace pool
 

@@ -1,6 +1,6 @@
 // Random numbers by counting: number i of a stream is a function of (key, i) alone, so that they are the same
-// for any number of threads and on any device. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy
-// as 1, 2, 3", 2011).
+// for any number of threads and on any device. Philox4x32-10 (Salmon et al., "Parallel random numbers: as
+// easy as 1, 2, 3", 2011).
 #pragma once
 #include <cstdint>
 
@@ -41,12 +41,15 @@ namespace philox {
 /// Four 32-bit numbers of block `counter` of the stream.
 inline void block(RandomKey key, std::uint64_t counter, std::uint32_t out[4]) {
   std::uint32_t c0 = static_cast<std::uint32_t>(counter), c1 = static_cast<std::uint32_t>(counter >> 32),
-                c2 = static_cast<std::uint32_t>(key.stream), c3 = static_cast<std::uint32_t>(key.stream >> 32),
-                k0 = static_cast<std::uint32_t>(key.seed), k1 = static_cast<std::uint32_t>(key.seed >> 32);
+                c2 = static_cast<std::uint32_t>(key.stream),
+                c3 = static_cast<std::uint32_t>(key.stream >> 32), k0 = static_cast<std::uint32_t>(key.seed),
+                k1 = static_cast<std::uint32_t>(key.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53u} * c0, b = std::uint64_t{0xCD9E8D57u} * c2;
-    const std::uint32_t n0 = static_cast<std::uint32_t>(b >> 32) ^ c1 ^ k0, n1 = static_cast<std::uint32_t>(b),
-                        n2 = static_cast<std::uint32_t>(a >> 32) ^ c3 ^ k1, n3 = static_cast<std::uint32_t>(a);
+    const std::uint32_t n0 = static_cast<std::uint32_t>(b >> 32) ^ c1 ^ k0,
+                        n1 = static_cast<std::uint32_t>(b),
+                        n2 = static_cast<std::uint32_t>(a >> 32) ^ c3 ^ k1,
+                        n3 = static_cast<std::uint32_t>(a);
     c0 = n0, c1 = n1, c2 = n2, c3 = n3;
     k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
   }

@@ -55,8 +55,8 @@ void load_model(const std::string& file, AnyModel m) {
     }
     const Tensor& t = *it->second;
     if (t.shape() != e.value().shape() || t.dtype() != e.value().dtype()) {
-      wrong += text("\n  ", e.name, " is ", t.dtype(), " ", t.shape(), " in the file and ", e.value().dtype(), " ",
-                    e.value().shape(), " in the model");
+      wrong += text("\n  ", e.name, " is ", t.dtype(), " ", t.shape(), " in the file and ", e.value().dtype(),
+                    " ", e.value().shape(), " in the model");
     }
     values.push_back(&t);
     found.erase(it);
@@ -65,8 +65,10 @@ void load_model(const std::string& file, AnyModel m) {
   if (!wrong.empty()) fail<IoError>("load: ", file, " does not fit the model:", wrong);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Tensor t = values[i]->to(v.out[i].value().device());
-    if (v.out[i].param) *v.out[i].param = t;
-    else *v.out[i].tensor = t;
+    if (v.out[i].param)
+      *v.out[i].param = t;
+    else
+      *v.out[i].tensor = t;
   }
 }
 

@@ -16,8 +16,8 @@ template <class M>
 void save(const std::string& file, const M& model) {
   detail::save_model(file, detail::any_model(model));
 }
-/// Reads them back. Names, shapes and dtypes must match: otherwise an IoError lists everything that is missing,
-/// unexpected or of another shape, and the model stays as it was.
+/// Reads them back. Names, shapes and dtypes must match: otherwise an IoError lists everything that is
+/// missing, unexpected or of another shape, and the model stays as it was.
 template <class M>
 void load(const std::string& file, M& model) {
   detail::load_model(file, detail::any_model(model));

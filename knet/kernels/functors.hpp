@@ -18,10 +18,12 @@ struct Uses {
   static constexpr bool uses_x = X, uses_y = Y;
 };
 
-constexpr double pi = 3.14159265358979323846, two_over_sqrt_pi = 1.12837916709551257390, ln2 = 0.69314718055994530942,
-                 ln10 = 2.30258509299404568402, selu_alpha = 1.6732632423543772848170429916717,
+constexpr double pi = 3.14159265358979323846, two_over_sqrt_pi = 1.12837916709551257390,
+                 ln2 = 0.69314718055994530942, ln10 = 2.30258509299404568402,
+                 selu_alpha = 1.6732632423543772848170429916717,
                  selu_scale = 1.0507009873554804934193349852946, gelu_scale = 0.79788456080286535588,
-                 gelu_cubic = 0.044715, inv_sqrt2 = 0.70710678118654752440, inv_sqrt_2pi = 0.39894228040143267794;
+                 gelu_cubic = 0.044715, inv_sqrt2 = 0.70710678118654752440,
+                 inv_sqrt_2pi = 0.39894228040143267794;
 
 // clang-format off
 #define KNET_FN(Name, X, Y, VALUE, GRAD)                                                            \

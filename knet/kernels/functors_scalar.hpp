@@ -36,7 +36,11 @@ struct Scalar {
   friend Scalar like(Scalar, double c) { return static_cast<T>(c); }
   friend Scalar select(bool m, Scalar a, Scalar b) { return m ? a : b; }
 
-  friend Scalar abs(Scalar x) { return x.v < 0 ? static_cast<T>(-x.v) : std::is_floating_point_v<T> ? static_cast<T>(std::fabs(x.v)) : x.v; }
+  friend Scalar abs(Scalar x) {
+    return x.v < 0                       ? static_cast<T>(-x.v)
+           : std::is_floating_point_v<T> ? static_cast<T>(std::fabs(x.v))
+                                         : x.v;
+  }
   friend Scalar sign(Scalar x) { return x.v > 0 ? T(1) : x.v < 0 ? static_cast<T>(-1) : x.v; }
   friend Scalar max(Scalar a, Scalar b) { return a.v > b.v || a.v != a.v ? a : b; }
   friend Scalar min(Scalar a, Scalar b) { return a.v < b.v || a.v != a.v ? a : b; }
@@ -103,7 +107,8 @@ double Scalar<T>::psi(double x) {
   for (; x < 10; x += 1) r -= 1 / x;
   const double z = 1 / (x * x);
   return r + std::log(x) - 0.5 / x -
-         z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760))))));
+         z * (1.0 / 12 -
+              z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760))))));
 }
 /// The derivative of psi (A&S 6.4.7, 6.4.6, 6.4.12).
 template <class T>
@@ -118,9 +123,12 @@ double Scalar<T>::psi1(double x) {
   for (; x < 10; x += 1) r += 1 / (x * x);
   const double z = 1 / (x * x);
   return r + 1 / x + 0.5 * z +
-         z / x * (1.0 / 6 - z * (1.0 / 30 - z * (1.0 / 42 - z * (1.0 / 30 - z * (5.0 / 66 - z * (691.0 / 2730))))));
+         z / x *
+             (1.0 / 6 -
+              z * (1.0 / 30 - z * (1.0 / 42 - z * (1.0 / 30 - z * (5.0 / 66 - z * (691.0 / 2730))))));
 }
-/// A first guess (S. Winitzki's closed formula, 2008), then Halley's steps on erfc, which doubles cannot improve.
+/// A first guess (S. Winitzki's closed formula, 2008), then Halley's steps on erfc, which doubles cannot
+/// improve.
 template <class T>
 double Scalar<T>::erf_inverse(double x) {
   if (!(std::fabs(x) < 1)) return x == 1 ? INFINITY : x == -1 ? -INFINITY : NAN;

@@ -5,7 +5,8 @@
 namespace knet {
 
 const Kernels& kernels(Device d) {
-  if (d == cpu) [[likely]] return cpu_kernels();
+  if (d == cpu) [[likely]]
+    return cpu_kernels();
   fail<DeviceError>("kernels: this build has none for ", d);
 }
 

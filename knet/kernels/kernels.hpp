@@ -1,10 +1,10 @@
-// The kernel table: everything a device can compute, on plain views. Kernels know pointers, sizes, strides and
-// dtypes, not tensors and not gradients. A null entry means "this device cannot"; the caller turns it into one
-// typed error. kernels/reference fills the whole table with plain loops, kernels/cpu replaces what it does
-// better.
+// The kernel table: everything a device can compute, on plain views. Kernels know pointers, sizes, strides
+// and dtypes, not tensors and not gradients. A null entry means "this device cannot"; the caller turns it
+// into one typed error. kernels/reference fills the whole table with plain loops, kernels/cpu replaces what
+// it does better.
 //
-// Callers have checked shapes, dtypes and indices; kernels check nothing again, except that an entry may throw
-// DTypeError for an element type it does not know.
+// Callers have checked shapes, dtypes and indices; kernels check nothing again, except that an entry may
+// throw DTypeError for an element type it does not know.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -30,26 +30,93 @@ struct Array {
     return n;
   }
   template <class T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
 };
 
 /// Functions of one element; value and derivative are in kernels/functors.hpp. `a` and `b` are parameters.
 enum class Unary : std::uint8_t {
-  identity, neg, abs, sign, square, sqrt, rsqrt, cbrt, reciprocal,
-  exp, exp2, expm1, log, log2, log10, log1p,
-  sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh,
-  erf, erfc, erfinv, lgamma, digamma, sinc,
-  floor, ceil, round, trunc,
-  relu, sigm, elu /*a*/, selu, leaky_relu /*a*/, gelu /*tanh form*/, gelu_exact, silu, softplus, hard_sigmoid,
+  identity,
+  neg,
+  abs,
+  sign,
+  square,
+  sqrt,
+  rsqrt,
+  cbrt,
+  reciprocal,
+  exp,
+  exp2,
+  expm1,
+  log,
+  log2,
+  log10,
+  log1p,
+  sin,
+  cos,
+  tan,
+  asin,
+  acos,
+  atan,
+  sinh,
+  cosh,
+  tanh,
+  asinh,
+  acosh,
+  atanh,
+  erf,
+  erfc,
+  erfinv,
+  lgamma,
+  digamma,
+  sinc,
+  floor,
+  ceil,
+  round,
+  trunc,
+  relu,
+  sigm,
+  elu /*a*/,
+  selu,
+  leaky_relu /*a*/,
+  gelu /*tanh form*/,
+  gelu_exact,
+  silu,
+  softplus,
+  hard_sigmoid,
   log_sigm,
-  pow /*a: exponent*/, clamp /*a: low, b: high*/, scale /*a x + b*/,
-  is_nan, is_inf, is_finite, logical_not /* these four give boolean */,
+  pow /*a: exponent*/,
+  clamp /*a: low, b: high*/,
+  scale /*a x + b*/,
+  is_nan,
+  is_inf,
+  is_finite,
+  logical_not /* these four give boolean */,
   count
 };
 /// Functions of two elements. The comparisons and logical ones give boolean.
 enum class Binary : std::uint8_t {
-  add, sub, mul, div, pow, atan2, hypot, maximum, minimum, remainder /*sign of the divisor*/, floor_divide,
-  lt, gt, le, ge, eq, ne, logical_and, logical_or, logical_xor,
+  add,
+  sub,
+  mul,
+  div,
+  pow,
+  atan2,
+  hypot,
+  maximum,
+  minimum,
+  remainder /*sign of the divisor*/,
+  floor_divide,
+  lt,
+  gt,
+  le,
+  ge,
+  eq,
+  ne,
+  logical_and,
+  logical_or,
+  logical_xor,
   count
 };
 /// Is the result of the operator boolean whatever it is given?
@@ -58,8 +125,13 @@ constexpr bool gives_boolean(Binary op) { return op >= Binary::lt; }
 /// Can the derivative be written with the result alone (so that a fused kernel need not keep its input)?
 constexpr bool grad_needs_only_result(Unary op) {
   switch (op) {
-    case Unary::identity: case Unary::relu: case Unary::sigm: case Unary::tanh: case Unary::elu:
-    case Unary::selu: case Unary::leaky_relu: return true;
+    case Unary::identity:
+    case Unary::relu:
+    case Unary::sigm:
+    case Unary::tanh:
+    case Unary::elu:
+    case Unary::selu:
+    case Unary::leaky_relu: return true;
     default: return false;
   }
 }
@@ -93,13 +165,15 @@ struct Kernels {
   // ---- elementwise: inputs are expanded to the output's sizes (stride 0) ----
   void (*unary)(Unary op, double a, double b, const Array& x, const Array& y);
   /// dx = dy f'(x); `x` or `y` may hold no data when the derivative does not need it.
-  void (*unary_grad)(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy, const Array& dx);
+  void (*unary_grad)(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy,
+                     const Array& dx);
   void (*binary)(Binary op, const Array& a, const Array& b, const Array& y);
   /// y = op(x, s), or op(s, x) when `scalar_first`; s is converted to x's dtype.
   void (*binary_scalar)(Binary op, const Array& x, double s, bool scalar_first, const Array& y);
   /// y = mask ? a : b
   void (*where)(const Array& mask, const Array& a, const Array& b, const Array& y);
-  /// y = x converted to y's dtype (all dtypes, the 16-bit ones too; floats to integers truncate, to boolean != 0)
+  /// y = x converted to y's dtype (all dtypes, the 16-bit ones too; floats to integers truncate, to boolean
+  /// != 0)
   void (*copy)(const Array& x, const Array& y);
   void (*fill)(double value, const Array& y);
   /// y[i...] = start + step * (row-major position)
@@ -113,7 +187,8 @@ struct Kernels {
   void (*arg_reduce)(bool largest, const Array& x, int dim, const Array& y);
   /// Running sum along dim, from the end when `reverse`.
   void (*cumsum)(const Array& x, int dim, bool reverse, const Array& y);
-  /// Stable sort along dim (NaN last when ascending, first when descending); `indices` (i64) say where each came from.
+  /// Stable sort along dim (NaN last when ascending, first when descending); `indices` (i64) say where each
+  /// came from.
   void (*sort)(const Array& x, int dim, bool descending, const Array& values, const Array& indices);
 
   // ---- softmax along dim, and the loss over it ----
@@ -121,8 +196,8 @@ struct Kernels {
   /// softmax: dx = y (dy - sum(y dy)); log_softmax: dx = dy - exp(y) sum(dy)
   void (*softmax_grad)(SoftmaxKind kind, const Array& y, const Array& dy, int dim, const Array& dx);
   /// Rows of scores [n, c] (last stride 1), labels [n] (contiguous i32, i64 or u8; `ignore` skips the row).
-  /// loss = sum of -log softmax(scores)[label] over the counted rows, count = their number. Where dscores is not
-  /// null it gets scale * (softmax - onehot), divided by count when `average`; skipped rows get 0.
+  /// loss = sum of -log softmax(scores)[label] over the counted rows, count = their number. Where dscores is
+  /// not null it gets scale * (softmax - onehot), divided by count when `average`; skipped rows get 0.
   void (*nll)(const Array& scores, const Array& labels, std::int64_t ignore, bool average, double* loss,
               std::int64_t* count, const Array* dscores);
 
@@ -132,15 +207,18 @@ struct Kernels {
   /// Bytes of the packed form of b [k, n]; 0: this device has none.
   std::size_t (*packed_bytes)(const Array& b);
   void (*pack_b)(const Array& b, void* packed);
-  /// Backward of y = act(z + bias) over rows: dx = dy act'(y) [n, m] and dbias [m] = column sums of dx, in one
-  /// pass. Only for activations whose derivative needs the result alone. dx.data may equal dy.data; dx.data may
-  /// be null (identity: dbias only), dbias may be null. y, dy, dx are contiguous.
-  void (*bias_act_grad)(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx, const Array* dbias);
+  /// Backward of y = act(z + bias) over rows: dx = dy act'(y) [n, m] and dbias [m] = column sums of dx, in
+  /// one pass. Only for activations whose derivative needs the result alone. dx.data may equal dy.data;
+  /// dx.data may be null (identity: dbias only), dbias may be null. y, dy, dx are contiguous.
+  void (*bias_act_grad)(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
+                        const Array* dbias);
 
-  // ---- rows of x [n, d] (contiguous) to mean 0 and variance 1, then times gamma plus beta [d] (either may be null) ----
-  void (*layer_norm)(const Array& x, const void* gamma, const void* beta, double eps, const Array& y, void* mean, void* rstd);
-  void (*layer_norm_grad)(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy,
-                          const Array& dx, void* dgamma, void* dbeta);
+  // ---- rows of x [n, d] (contiguous) to mean 0 and variance 1, then times gamma plus beta [d] (either may
+  // be null) ----
+  void (*layer_norm)(const Array& x, const void* gamma, const void* beta, double eps, const Array& y,
+                     void* mean, void* rstd);
+  void (*layer_norm_grad)(const Array& x, const void* gamma, const void* mean, const void* rstd,
+                          const Array& dy, const Array& dx, void* dgamma, void* dbeta);
 
   // ---- indexing; ids are i32, i64 or u8, checked and non-negative ----
   /// y = x with positions ids [n] (any stride) taken along dim.
@@ -157,15 +235,19 @@ struct Kernels {
   /// y = 0 with probability p, else x / (1 - p); the same key gives the same zeros.
   void (*dropout)(RandomKey key, double p, const Array& x, const Array& y);
 
-  // ---- optimisers: w, g and the rule's memory s0, s1 (may be null) are n contiguous values of one dtype ----
-  void (*optimize)(const OptimStep& step, DType t, std::int64_t n, void* w, const void* g, void* s0, void* s1);
+  // ---- optimisers: w, g and the rule's memory s0, s1 (may be null) are n contiguous values of one dtype
+  // ----
+  void (*optimize)(const OptimStep& step, DType t, std::int64_t n, void* w, const void* g, void* s0,
+                   void* s1);
 
   // ---- dense linear algebra on one square contiguous row-major matrix [n, n]; 0 is success ----
-  /// Overwrites a with L (unit diagonal) and U of P a; pivots[i] is the row swapped with row i. Returns i+1 for a zero pivot.
+  /// Overwrites a with L (unit diagonal) and U of P a; pivots[i] is the row swapped with row i. Returns i+1
+  /// for a zero pivot.
   int (*lu)(const Array& a, std::int64_t* pivots);
   /// b [n, m] (contiguous) = a^-1 b, from lu.
   void (*lu_solve)(const Array& lu, const std::int64_t* pivots, const Array& b);
-  /// Overwrites a with its lower Cholesky factor (upper part zeroed). Returns i+1 where it is not positive definite.
+  /// Overwrites a with its lower Cholesky factor (upper part zeroed). Returns i+1 where it is not positive
+  /// definite.
   int (*cholesky)(const Array& a);
 };
 

@@ -1,5 +1,5 @@
-// The optimisers' updates of one element, formulas of Knet (and AdamW's decay): w is the weight, g its gradient,
-// s and t the rule's memory. V is fn::Scalar<T> or a vector, as in functors.hpp. Not installed.
+// The optimisers' updates of one element, formulas of Knet (and AdamW's decay): w is the weight, g its
+// gradient, s and t the rule's memory. V is fn::Scalar<T> or a vector, as in functors.hpp. Not installed.
 #pragma once
 #include "knet/base/text.hpp"
 #include "knet/kernels/kernels.hpp"

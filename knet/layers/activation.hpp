@@ -29,8 +29,9 @@ class Activation {
   Activation(HardSigmoid);
   Activation(LogSigm);
   template <class F>
-    requires(!std::same_as<std::remove_cvref_t<F>, Activation> && std::constructible_from<Layer, F>)
-  Activation(F&& f) : Activation(Layer(std::forward<F>(f)), 0) {}
+  requires(!std::same_as<std::remove_cvref_t<F>, Activation> && std::constructible_from<Layer, F>)
+      Activation(F&& f)
+      : Activation(Layer(std::forward<F>(f)), 0) {}
 
   /// Is it one of the functions that kernels know?
   bool fusible() const { return !other_; }

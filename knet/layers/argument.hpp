@@ -25,7 +25,7 @@ template <class T, class Name>
 struct required {
   required() = delete;
   template <class U>
-    requires std::is_arithmetic_v<U>
+  requires std::is_arithmetic_v<U>
   constexpr required(U u) : value(static_cast<T>(u)) {}
   template <class N>
   constexpr required(required<T, N> o) : value(o.value) {}

@@ -45,14 +45,17 @@ struct Chain {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       char b[20];
       (f(detail::index_name(I, b), std::get<I>(self.layers)), ...);
-    }(std::index_sequence_for<L...>{});
+    }
+    (std::index_sequence_for<L...>{});
   }
 
  private:
   template <std::size_t I, class... X>
   decltype(auto) run(X&&... x) const {
-    if constexpr (I + 1 == sizeof...(L)) return std::get<I>(layers)(std::forward<X>(x)...);
-    else return run<I + 1>(std::get<I>(layers)(std::forward<X>(x)...));
+    if constexpr (I + 1 == sizeof...(L))
+      return std::get<I>(layers)(std::forward<X>(x)...);
+    else
+      return run<I + 1>(std::get<I>(layers)(std::forward<X>(x)...));
   }
   template <std::size_t B, class T, std::size_t... I>
   static auto part(T& t, std::index_sequence<I...>);

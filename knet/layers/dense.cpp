@@ -44,18 +44,22 @@ Tensor Linear::operator()(const Tensor& x) const {
   const Tensor y = columns(weight, x);
   return bias ? y + bias : y;
 }
-std::string Linear::describe() const { return sizes_text("Linear", weight, 1, 0) + (bias ? ")" : ", no bias)"); }
+std::string Linear::describe() const {
+  return sizes_text("Linear", weight, 1, 0) + (bias ? ")" : ", no bias)");
+}
 
 Tensor Dense::operator()(const Tensor& x) const {
   if (one_hot_input(x)) {
     const Tensor y = columns(weight, x);
     return activation(bias ? y + bias : y);
   }
-  if (activation.fusible()) return linear("Dense", x, weight, value(bias), activation.kind(), activation.alpha());
+  if (activation.fusible())
+    return linear("Dense", x, weight, value(bias), activation.kind(), activation.alpha());
   return activation(linear("Dense", x, weight, value(bias)));
 }
 std::string Dense::describe() const {
-  return text(sizes_text("Dense", weight, 1, 0), ", activation=", activation.name(), bias ? ")" : ", no bias)");
+  return text(sizes_text("Dense", weight, 1, 0), ", activation=", activation.name(),
+              bias ? ")" : ", no bias)");
 }
 
 Tensor Diagonal::operator()(const Tensor& x) const {
@@ -63,7 +67,9 @@ Tensor Diagonal::operator()(const Tensor& x) const {
   const Tensor y = x * weight;
   return bias ? y + bias : y;
 }
-std::string Diagonal::describe() const { return text("Diagonal(", weight.size(0), bias ? ")" : ", no bias)"); }
+std::string Diagonal::describe() const {
+  return text("Diagonal(", weight.size(0), bias ? ")" : ", no bias)");
+}
 
 std::vector<Dense> MLP::make_layers() const {
   if (sizes.size() < 2) fail<ValueError>("MLP: .sizes needs at least the input and the output size");

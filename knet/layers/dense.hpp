@@ -1,5 +1,5 @@
-// Layers of matrices: [.., input] -> [.., output]. Integers are one-hot vectors: ids [..] -> [.., output]. A layer
-// is an aggregate: its arguments, parameters and state are its fields, so that
+// Layers of matrices: [.., input] -> [.., output]. Integers are one-hot vectors: ids [..] -> [.., output]. A
+// layer is an aggregate: its arguments, parameters and state are its fields, so that
 //   Dense{.input = 784, .output = 100, .activation = sigm}
 // is plain aggregate initialisation, and a user's layer is written in the same way.
 #pragma once

@@ -42,7 +42,9 @@ Tensor kaiming_uniform(Shape s, DType t) {
   const double a = std::sqrt(6 / std::max(fans(s).first, 1.0));
   return uniform(s, -a, a, t);
 }
-Tensor kaiming_normal(Shape s, DType t) { return normal(s, 0, std::sqrt(2 / std::max(fans(s).first, 1.0)), t); }
+Tensor kaiming_normal(Shape s, DType t) {
+  return normal(s, 0, std::sqrt(2 / std::max(fans(s).first, 1.0)), t);
+}
 
 Tensor orthogonal(Shape s, DType t) {
   if (s.ndim() < 2) fail<ShapeError>("orthogonal: ", s, " is not a matrix");
@@ -50,16 +52,19 @@ Tensor orthogonal(Shape s, DType t) {
   const std::int64_t rows = s[0], cols = s.numel() / std::max<std::int64_t>(rows, 1);
   const bool wide = rows < cols;
   const std::int64_t n = wide ? cols : rows, m = wide ? rows : cols;
-  // Q of the QR factors of a normal matrix [n, m]: q = a L^-T with a^T a = L L^T, twice, since once loses digits.
+  // Q of the QR factors of a normal matrix [n, m]: q = a L^-T with a^T a = L L^T, twice, since once loses
+  // digits.
   Tensor q = randn({n, m}, f64);
   for (int i = 0; i < 2 && m > 0; ++i) q = solve(cholesky(matmul(q.T(), q)), q.T()).T();
   return (wide ? q.T() : q).contiguous().reshape(s).to(t);
 }
 
 Tensor bilinear(Shape s, DType t) {
-  if (s.ndim() != 4 || s[0] != s[1] || s[2] != s[3]) fail<ShapeError>("bilinear: ", s, ", expected [n, n, f, f]");
+  if (s.ndim() != 4 || s[0] != s[1] || s[2] != s[3])
+    fail<ShapeError>("bilinear: ", s, ", expected [n, n, f, f]");
   const std::int64_t f = s[2];
-  const double factor = std::floor((static_cast<double>(f) + 1) / 2), center = f % 2 == 1 ? factor - 1 : factor - 0.5;
+  const double factor = std::floor((static_cast<double>(f) + 1) / 2),
+               center = f % 2 == 1 ? factor - 1 : factor - 0.5;
   Tensor line = zeros({f}, t);
   for (std::int64_t i = 0; i < f; ++i) line.ref(i) = 1 - std::abs(static_cast<double>(i) - center) / factor;
   Tensor w = zeros(s, t);

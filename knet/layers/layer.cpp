@@ -22,7 +22,8 @@ Tensor Sequence::operator()(Tensor x) const {
 void Sequence::walk(Visitor& v) {
   v.enter("Sequence", nullptr, this);
   char b[20];
-  for (std::size_t i = 0; i < layers_.size(); ++i) v.at(detail::index_name(i, b), [&] { layers_[i].walk(v); });
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    v.at(detail::index_name(i, b), [&] { layers_[i].walk(v); });
   v.leave();
 }
 

@@ -16,9 +16,9 @@ class Layer {
   Layer() noexcept;
   ~Layer();
   template <class F>
-    requires(!std::same_as<std::remove_cvref_t<F>, Layer> &&
-             std::is_invocable_r_v<Tensor, const std::remove_cvref_t<F>&, const Tensor&>)
-  Layer(F&& f) : p_(std::make_unique<Model<std::decay_t<F>>>(std::forward<F>(f))) {}
+  requires(!std::same_as<std::remove_cvref_t<F>, Layer> &&
+           std::is_invocable_r_v<Tensor, const std::remove_cvref_t<F>&, const Tensor&>) Layer(F&& f)
+      : p_(std::make_unique<Model<std::decay_t<F>>>(std::forward<F>(f))) {}
   Layer(const Layer&);
   Layer(Layer&&) noexcept;
   Layer& operator=(Layer) noexcept;
@@ -66,9 +66,9 @@ class Sequence {
  public:
   Sequence() = default;
   template <class... L>
-    requires(sizeof...(L) > 0 && (std::constructible_from<Layer, L> && ...) &&
-             !(sizeof...(L) == 1 && (std::same_as<std::remove_cvref_t<L>, Sequence> && ...)))
-  Sequence(L&&... l) {
+  requires(sizeof...(L) > 0 && (std::constructible_from<Layer, L> && ...) &&
+           !(sizeof...(L) == 1 && (std::same_as<std::remove_cvref_t<L>, Sequence> && ...)))
+      Sequence(L&&... l) {
     layers_.reserve(sizeof...(L));
     (layers_.emplace_back(std::forward<L>(l)), ...);
   }

@@ -18,12 +18,16 @@ struct CrossEntropyLoss {
 /// Scores before the sigmoid against labels 0 and 1.
 struct BCELoss {
   bool average = true;
-  Tensor operator()(const Tensor& scores, const Tensor& labels) const { return binary_cross_entropy(scores, labels, average); }
+  Tensor operator()(const Tensor& scores, const Tensor& labels) const {
+    return binary_cross_entropy(scores, labels, average);
+  }
 };
 /// Scores against labels -1 and 1.
 struct LogisticLoss {
   bool average = true;
-  Tensor operator()(const Tensor& scores, const Tensor& labels) const { return logistic_loss(scores, labels, average); }
+  Tensor operator()(const Tensor& scores, const Tensor& labels) const {
+    return logistic_loss(scores, labels, average);
+  }
 };
 /// Several labels at once: scores and labels (0 or 1) [n, c]; the sum over c, averaged over n.
 struct SigmoidCrossEntropyLoss {
@@ -42,7 +46,9 @@ struct L1Loss {
 struct HuberLoss {
   double delta = 1;
   bool average = true;
-  Tensor operator()(const Tensor& y, const Tensor& target) const { return huber_loss(y, target, delta, average); }
+  Tensor operator()(const Tensor& y, const Tensor& target) const {
+    return huber_loss(y, target, delta, average);
+  }
 };
 /// Log-probabilities against probabilities.
 struct KLLoss {
@@ -51,7 +57,9 @@ struct KLLoss {
 };
 
 struct NLL {
-  Tensor operator()(const Tensor& scores, const Tensor& labels) const { return cross_entropy(scores, labels); }
+  Tensor operator()(const Tensor& scores, const Tensor& labels) const {
+    return cross_entropy(scores, labels);
+  }
   Tensor operator()(const Tensor& scores, const Tensor& labels, const CrossEntropyOptions& o) const {
     return cross_entropy(scores, labels, o);
   }

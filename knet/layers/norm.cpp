@@ -15,7 +15,8 @@ std::string LayerNorm::describe() const { return text("LayerNorm(", weight.size(
 Tensor BatchNorm::operator()(const Tensor& x) const {
   const std::int64_t c = weight.size(0);
   if (!x || x.ndim() < 2 || x.size(1) != c)
-    fail<ShapeError>("BatchNorm: input is ", x ? to_string(x.shape()) : "empty", ", expected [N, ", c, ", ..]");
+    fail<ShapeError>("BatchNorm: input is ", x ? to_string(x.shape()) : "empty", ", expected [N, ", c,
+                     ", ..]");
   Shape s{1, c};
   Dims others{0};
   for (int i = 2; i < x.ndim(); ++i) {

@@ -17,9 +17,9 @@ struct LayerNorm {
   std::string describe() const;
 };
 
-/// Channels (dimension 1 of [N, C] to [N, C, D, H, W]) to mean 0 and variance 1: with the batch's moments while
-/// training, which also move the running ones, and with the running ones otherwise. Ioffe & Szegedy 2015,
-/// arXiv:1502.03167. `momentum` is the weight of the new batch.
+/// Channels (dimension 1 of [N, C] to [N, C, D, H, W]) to mean 0 and variance 1: with the batch's moments
+/// while training, which also move the running ones, and with the running ones otherwise. Ioffe & Szegedy
+/// 2015, arXiv:1502.03167. `momentum` is the weight of the new batch.
 struct BatchNorm {
   Size<argument::channels> channels;
   double momentum = 0.1, eps = 1e-5;

@@ -61,8 +61,8 @@ std::string summary(AnyModel m) {
   std::string r;
   std::int64_t total = 0;
   for (const Named& n : params) {
-    r += text(n.name, std::string(widest + 2 - n.name.size(), ' '), n.param->dtype(), ' ', n.param->shape(), "  ", n.param->numel(),
-              n.param->frozen() ? "  frozen" : "", "\n");
+    r += text(n.name, std::string(widest + 2 - n.name.size(), ' '), n.param->dtype(), ' ', n.param->shape(),
+              "  ", n.param->numel(), n.param->frozen() ? "  frozen" : "", "\n");
     total += n.param->numel();
   }
   return text(r, total, " parameters\n");

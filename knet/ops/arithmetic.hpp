@@ -1,5 +1,6 @@
-// Arithmetic, comparisons and choices, element by element. Shapes broadcast as in NumPy: sizes are aligned at the
-// end and must be equal or 1. Both tensors have one dtype (DTypeError); a double takes the tensor's dtype.
+// Arithmetic, comparisons and choices, element by element. Shapes broadcast as in NumPy: sizes are aligned at
+// the end and must be equal or 1. Both tensors have one dtype (DTypeError); a double takes the tensor's
+// dtype.
 #pragma once
 #include "knet/tensor/tensor.hpp"
 

@@ -30,7 +30,9 @@ bool takes_integers(Unary op) {
 void check_unary(Unary op, const Tensor& x) {
   check_defined(fn::name_of(op), x);
   const DType t = x.dtype();
-  if (t == f32 || t == f64 || (is_integer(t) && takes_integers(op)) || (t == boolean && op == Unary::logical_not)) return;
+  if (t == f32 || t == f64 || (is_integer(t) && takes_integers(op)) ||
+      (t == boolean && op == Unary::logical_not))
+    return;
   fail<DTypeError>(fn::name_of(op), ": does not take ", t, " ", x.shape(), "; convert with .to(f32) first");
 }
 bool is_comparison(Binary op) { return gives_boolean(op); }
@@ -65,7 +67,8 @@ Tensor unary_grad(Unary op, fn::Params p, const Tensor& x, const Tensor& y, cons
   Tensor dx = raw::empty_like(form, dy.dtype());
   Array none;
   none.dtype = dy.dtype();
-  kernels(dx.device()).unary_grad(op, p.a, p.b, x ? array(x) : none, y ? array(y) : none, array(dy), array(dx));
+  kernels(dx.device())
+      .unary_grad(op, p.a, p.b, x ? array(x) : none, y ? array(y) : none, array(dy), array(dx));
   return dx;
 }
 
@@ -77,9 +80,12 @@ Tensor unary(Unary op, const Tensor& x, double a, double b) {
   if (Node* n = track(y, fn::name_of(op), {&x})) {
     const fn::Params p{a, b};
     const bool keep_x = grad_uses_x(op), keep_y = grad_uses_y(op);
-    if (keep_x && keep_y) n->backward([=](const Tensor& dy, Gradients& g) { g.add(0, unary_grad(op, p, x, y, dy)); });
-    else if (keep_x) n->backward([=](const Tensor& dy, Gradients& g) { g.add(0, unary_grad(op, p, x, {}, dy)); });
-    else n->backward([=](const Tensor& dy, Gradients& g) { g.add(0, unary_grad(op, p, {}, y, dy)); });
+    if (keep_x && keep_y)
+      n->backward([=](const Tensor& dy, Gradients& g) { g.add(0, unary_grad(op, p, x, y, dy)); });
+    else if (keep_x)
+      n->backward([=](const Tensor& dy, Gradients& g) { g.add(0, unary_grad(op, p, x, {}, dy)); });
+    else
+      n->backward([=](const Tensor& dy, Gradients& g) { g.add(0, unary_grad(op, p, {}, y, dy)); });
   }
   return y;
 }
@@ -94,7 +100,9 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
     kernels(a.device()).binary(op, array(a), array(b), array(y));
   } else {
     const Shape s = broadcast(fn::name_of(op), a.shape(), b.shape());
-    y = a.shape() == s ? raw::empty_like(a, t) : b.shape() == s ? raw::empty_like(b, t) : Tensor::make(s, t, a.device());
+    y = a.shape() == s   ? raw::empty_like(a, t)
+        : b.shape() == s ? raw::empty_like(b, t)
+                         : Tensor::make(s, t, a.device());
     kernels(a.device()).binary(op, array_as(a, s), array_as(b, s), array(y));
   }
   if (is_comparison(op)) return y;
@@ -124,8 +132,10 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
         // Broadcast first, so that the derivative's constants have the result's shape.
         const Tensor x = a.expand(y.shape()), z = b.expand(y.shape());
         fn::dispatch_binary(op, [&]<class F>(F) {
-          if (g.wants(0)) g.add(0, sum_to(dy * F::grad_a(fn::Value{x}, fn::Value{z}, fn::Value{y}).t, a.shape()));
-          if (g.wants(1)) g.add(1, sum_to(dy * F::grad_b(fn::Value{x}, fn::Value{z}, fn::Value{y}).t, b.shape()));
+          if (g.wants(0))
+            g.add(0, sum_to(dy * F::grad_a(fn::Value{x}, fn::Value{z}, fn::Value{y}).t, a.shape()));
+          if (g.wants(1))
+            g.add(1, sum_to(dy * F::grad_b(fn::Value{x}, fn::Value{z}, fn::Value{y}).t, b.shape()));
         });
       });
   }

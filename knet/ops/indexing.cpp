@@ -56,7 +56,8 @@ Tensor select_ids(const Tensor& x, int dim, const Tensor& ids) {
   Tensor y = Tensor::make(s, x.dtype(), x.device());
   if (y.numel() > 0) kernels(x.device()).index_select(array(x), dim, array(ids), array(y));
   if (Node* n = track(y, "index_select", {&x}))
-    n->backward([dim, ids, s0 = x.shape()](const Tensor& dy, Gradients& g) { g.add(0, add_ids(dy, dim, ids, s0)); });
+    n->backward(
+        [dim, ids, s0 = x.shape()](const Tensor& dy, Gradients& g) { g.add(0, add_ids(dy, dim, ids, s0)); });
   return y;
 }
 
@@ -98,7 +99,8 @@ Plan plan(const Tensor& x, std::span<const Index> ix) {
     switch (i.kind) {
       case Index::one: {
         const std::int64_t at = i.a < 0 ? i.a + n : i.a;
-        if (at < 0 || at >= n) fail<ShapeError>("index: position ", i.a, " of dimension ", d, " of ", x.shape());
+        if (at < 0 || at >= n)
+          fail<ShapeError>("index: position ", i.a, " of dimension ", d, " of ", x.shape());
         p.part.start[d] = at;
         p.part.dropped[d] = true;
         p.moves = true;
@@ -117,10 +119,12 @@ Plan plan(const Tensor& x, std::span<const Index> ix) {
         check_defined("index", *i.ids);
         if (i.ids->dtype() == boolean) {
           // A mask over several dimensions is handled by the caller, which joins them first.
-          if (i.ids->size(0) != n) fail<ShapeError>("index: a mask of ", i.ids->shape(), " over dimension ", d, " of ", x.shape());
+          if (i.ids->size(0) != n)
+            fail<ShapeError>("index: a mask of ", i.ids->shape(), " over dimension ", d, " of ", x.shape());
           p.ids.push_back({p.part.shape.ndim(), nonzero(*i.ids).reshape({-1})});
         } else {
-          if (!is_integer(i.ids->dtype())) fail<DTypeError>("index: a tensor of ", i.ids->dtype(), "; ids are integers, masks boolean");
+          if (!is_integer(i.ids->dtype()))
+            fail<DTypeError>("index: a tensor of ", i.ids->dtype(), "; ids are integers, masks boolean");
           p.ids.push_back({p.part.shape.ndim(), wrapped(*i.ids, n)});
         }
         p.part.shape.push(n);
@@ -135,7 +139,8 @@ Plan plan(const Tensor& x, std::span<const Index> ix) {
 
 // A mask over the first k > 1 dimensions: those joined into one, and the mask flat.
 bool wide_mask(std::span<const Index> ix) {
-  return ix.size() == 1 && ix[0].kind == Index::tensor && *ix[0].ids && ix[0].ids->dtype() == boolean && ix[0].ids->ndim() != 1;
+  return ix.size() == 1 && ix[0].kind == Index::tensor && *ix[0].ids && ix[0].ids->dtype() == boolean &&
+         ix[0].ids->ndim() != 1;
 }
 void check_mask(const Tensor& x, const Tensor& mask) {
   bool fits = mask.ndim() <= x.ndim();
@@ -145,8 +150,10 @@ void check_mask(const Tensor& x, const Tensor& mask) {
 Shape joined(const Shape& s, int n) {
   Shape r{1};
   for (int i = 0; i < s.ndim(); ++i) {
-    if (i < n) r[0] *= s[i];
-    else r.push(s[i]);
+    if (i < n)
+      r[0] *= s[i];
+    else
+      r.push(s[i]);
   }
   return r;
 }
@@ -173,7 +180,8 @@ Tensor Tensor::index(std::span<const Index> ix) const {
     y = select_ids(y, dim, raw::reshape("index", ids, {-1}));
     Shape s;
     for (int i = 0; i < before.ndim(); ++i) {
-      if (i != dim) s.push(before[i]);
+      if (i != dim)
+        s.push(before[i]);
       else
         for (auto n : ids.shape()) s.push(n);
     }
@@ -229,7 +237,8 @@ void Tensor::assign(std::span<const Index> ix, const Tensor& v) {
   }();
   const Tensor value = raw::expand("ref", v, s);
   raw::detach_memory(*this);
-  const Tensor to = TensorAccess::view(*this, p.part.shape, p.part.strides(*this), offset_ + p.part.offset(*this));
+  const Tensor to =
+      TensorAccess::view(*this, p.part.shape, p.part.strides(*this), offset_ + p.part.offset(*this));
   if (value.numel() == 0) return;
   if (p.ids.empty()) return kernels(device()).copy(array(value), array(to));
   // One id after the other: the last of equal ones wins.
@@ -277,7 +286,8 @@ Tensor gathered(const Tensor& x, int dim, const Tensor& ids) {
   Tensor y = Tensor::make(ids.shape(), x.dtype(), x.device());
   if (y.numel() > 0) kernels(x.device()).gather(array(x), dim, array(ids), array(y));
   if (Node* n = track(y, "gather", {&x}))
-    n->backward([dim, ids, s = x.shape()](const Tensor& dy, Gradients& g) { g.add(0, scattered(dy, dim, ids, s)); });
+    n->backward(
+        [dim, ids, s = x.shape()](const Tensor& dy, Gradients& g) { g.add(0, scattered(dy, dim, ids, s)); });
   return y;
 }
 Tensor scattered(const Tensor& src, int dim, const Tensor& ids, const Shape& s) {
@@ -293,7 +303,8 @@ int check_gather(const char* who, const Tensor& x, int dim, const Tensor& ids) {
   dim = check_dim(who, dim, x.ndim());
   bool fits = ids.ndim() == x.ndim();
   for (int i = 0; fits && i < x.ndim(); ++i) fits = i == dim || ids.shape()[i] == x.shape()[i];
-  if (!fits) fail<ShapeError>(who, ": ids ", ids.shape(), " do not match ", x.shape(), " outside dimension ", dim);
+  if (!fits)
+    fail<ShapeError>(who, ": ids ", ids.shape(), " do not match ", x.shape(), " outside dimension ", dim);
   return dim;
 }
 }  // namespace
@@ -304,7 +315,8 @@ Tensor gather(const Tensor& x, int dim, const Tensor& ids) {
 Tensor scatter_add(const Tensor& x, int dim, const Tensor& ids, const Tensor& src) {
   dim = check_gather("scatter_add", x, dim, ids);
   check_same("scatter_add", x, src);
-  if (src.shape() != ids.shape()) fail<ShapeError>("scatter_add: ids ", ids.shape(), " and values ", src.shape());
+  if (src.shape() != ids.shape())
+    fail<ShapeError>("scatter_add: ids ", ids.shape(), " and values ", src.shape());
   return x + scattered(src, dim, checked("scatter_add", ids, x.size(dim)), x.shape());
 }
 
@@ -315,7 +327,8 @@ Tensor one_hot(const Tensor& ids, std::int64_t classes, DType t) {
   s.push(classes);
   Tensor y = zeros({c.numel(), classes}, t);
   Tensor one = raw::expand("one_hot", ones({1, 1}, t), {c.numel(), 1});
-  if (c.numel() > 0) kernels(y.device()).scatter_add(array(one), 1, array(raw::reshape("one_hot", c, {-1, 1})), array(y));
+  if (c.numel() > 0)
+    kernels(y.device()).scatter_add(array(one), 1, array(raw::reshape("one_hot", c, {-1, 1})), array(y));
   return raw::reshape("one_hot", y, s);
 }
 
@@ -357,12 +370,16 @@ Sorted sorted(const Tensor& x, int dim, bool descending) {
   Sorted r{Tensor::make(x.shape(), x.dtype(), x.device()), Tensor::make(x.shape(), i64, x.device())};
   if (x.numel() > 0) kernels(x.device()).sort(array(x), dim, descending, array(r.values), array(r.indices));
   if (Node* n = track(r.values, "sort", {&x})) {
-    n->backward([dim, ids = r.indices, s = x.shape()](const Tensor& dy, Gradients& g) { g.add(0, scattered(dy, dim, ids, s)); });
+    n->backward([dim, ids = r.indices, s = x.shape()](const Tensor& dy, Gradients& g) {
+      g.add(0, scattered(dy, dim, ids, s));
+    });
   }
   return r;
 }
 Tensor sort(const Tensor& x, int dim, bool descending) { return sorted(x, dim, descending).values; }
-Tensor argsort(const Tensor& x, int dim, bool descending) { return sorted(x.detach(), dim, descending).indices; }
+Tensor argsort(const Tensor& x, int dim, bool descending) {
+  return sorted(x.detach(), dim, descending).indices;
+}
 Sorted topk(const Tensor& x, std::int64_t k, int dim, bool largest) {
   check_defined("topk", x);
   dim = check_dim("topk", dim, x.ndim());

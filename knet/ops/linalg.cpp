@@ -17,7 +17,8 @@ namespace {
 void check_square(const char* who, const Tensor& a) {
   check_defined(who, a);
   if (a.dtype() != f32 && a.dtype() != f64) fail<DTypeError>(who, ": expects f32 or f64, not ", a.dtype());
-  if (a.ndim() != 2 || a.size(0) != a.size(1)) fail<ShapeError>(who, ": ", a.shape(), " is not a square matrix");
+  if (a.ndim() != 2 || a.size(0) != a.size(1))
+    fail<ShapeError>(who, ": ", a.shape(), " is not a square matrix");
 }
 
 struct Factors {
@@ -73,8 +74,8 @@ Tensor cholesky(const Tensor& a) {
       fail<ValueError>("cholesky: the matrix ", a.shape(), " is not positive definite (row ", i - 1, ")");
   }
   if (Node* n = track(y, "cholesky", {&a})) {
-    // Murray 2016, arXiv:1602.07527: dA = L^-T P L^-1 with P = lower half of L^T dL, its diagonal halved. Only
-    // A's lower half was read, so the upper half's share is added to it.
+    // Murray 2016, arXiv:1602.07527: dA = L^-T P L^-1 with P = lower half of L^T dL, its diagonal halved.
+    // Only A's lower half was read, so the upper half's share is added to it.
     n->backward([y](const Tensor& dy, Gradients& g) {
       const Tensor p = tril(matmul(y.T(), tril(dy)));
       const Tensor middle = p - diag(diag(p)) * 0.5;
@@ -127,12 +128,11 @@ namespace {
 Tensor spread(const Tensor& d);
 Tensor diagonal(const Tensor& a) {
   const std::int64_t n = std::min(a.size(0), a.size(1));
-  const Tensor view = TensorAccess::view(a, {n}, Strides{{a.strides()[0] + a.strides()[1]}}, TensorAccess::offset(a));
+  const Tensor view =
+      TensorAccess::view(a, {n}, Strides{{a.strides()[0] + a.strides()[1]}}, TensorAccess::offset(a));
   Tensor y = raw::copy(view, a.dtype());
   if (Node* node = track(y, "diag", {&a})) {
-    node->backward([](const Tensor& dy, Gradients& g) {
-      g.add(0, spread(dy));
-    });
+    node->backward([](const Tensor& dy, Gradients& g) { g.add(0, spread(dy)); });
   }
   return y;
 }
@@ -150,7 +150,8 @@ Tensor spread(const Tensor& d) {
 Tensor diag(const Tensor& a) {
   check_defined("diag", a);
   if (a.ndim() == 1) return spread(a);
-  if (a.ndim() != 2 || a.size(0) != a.size(1)) fail<ShapeError>("diag: ", a.shape(), " is neither a vector nor a square matrix");
+  if (a.ndim() != 2 || a.size(0) != a.size(1))
+    fail<ShapeError>("diag: ", a.shape(), " is neither a vector nor a square matrix");
   return diagonal(a);
 }
 Tensor trace(const Tensor& a) {

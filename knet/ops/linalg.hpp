@@ -8,7 +8,8 @@ namespace knet {
 Tensor inverse(const Tensor& a);
 /// a^-1 b for b [n] or [n, m].
 Tensor solve(const Tensor& a, const Tensor& b);
-/// The lower factor L of a = L L^T; a matrix that is not positive definite is a ValueError. Only the lower half is read.
+/// The lower factor L of a = L L^T; a matrix that is not positive definite is a ValueError. Only the lower
+/// half is read.
 Tensor cholesky(const Tensor& a);
 Tensor det(const Tensor& a);
 /// log |det a|

@@ -12,11 +12,12 @@
 namespace knet {
 namespace {
 
-// The weight in matmul's favourite form. Only for parameters, whose values live for many products; made by the
-// first caller, dropped by the storage when anybody writes to it.
+// The weight in matmul's favourite form. Only for parameters, whose values live for many products; made by
+// the first caller, dropped by the storage when anybody writes to it.
 const void* packed(const Tensor& weight, const Array& b) {
   Storage* s = TensorAccess::storage(weight);
-  if (!s->is_parameter.load(std::memory_order_relaxed) || !weight.is_contiguous() || TensorAccess::offset(weight) != 0 ||
+  if (!s->is_parameter.load(std::memory_order_relaxed) || !weight.is_contiguous() ||
+      TensorAccess::offset(weight) != 0 ||
       static_cast<std::size_t>(weight.numel()) * size_of(weight.dtype()) != s->bytes)
     return nullptr;
   if (const void* p = s->packed.load(std::memory_order_acquire)) return p;
@@ -35,7 +36,8 @@ const void* packed(const Tensor& weight, const Array& b) {
 }
 
 // dz = dy act'(y) and the bias's gradient, from one pass.
-Tensor before_activation(Unary act, double alpha, const Tensor& y, const Tensor& dy, bool has_bias, Tensor& dbias) {
+Tensor before_activation(Unary act, double alpha, const Tensor& y, const Tensor& dy, bool has_bias,
+                         Tensor& dbias) {
   const std::int64_t n = y.size(1);
   const bool plain = act == Unary::identity;
   if (plain && !has_bias) return dy;
@@ -47,27 +49,34 @@ Tensor before_activation(Unary act, double alpha, const Tensor& y, const Tensor&
     dbias = Tensor::make({n}, y.dtype(), y.device());
     db = array(dbias);
   }
-  kernels(y.device()).bias_act_grad(act, alpha, array(y), array(d), plain ? none : array(dz), has_bias ? &db : nullptr);
+  kernels(y.device())
+      .bias_act_grad(act, alpha, array(y), array(d), plain ? none : array(dz), has_bias ? &db : nullptr);
   return dz;
 }
 
 }  // namespace
 
-Tensor linear(const char* who, const Tensor& x, const Tensor& weight, const Tensor& bias, Unary act, double alpha) {
+Tensor linear(const char* who, const Tensor& x, const Tensor& weight, const Tensor& bias, Unary act,
+              double alpha) {
   check_same(who, x, weight);
-  if (weight.ndim() != 2) fail<ShapeError>(who, ": the weight is ", weight.shape(), ", expected [output, input]");
+  if (weight.ndim() != 2)
+    fail<ShapeError>(who, ": the weight is ", weight.shape(), ", expected [output, input]");
   if (!x.floating()) fail<DTypeError>(who, ": expects f32 or f64 input, not ", x.dtype());
   const std::int64_t in = weight.size(1), out = weight.size(0);
   if (x.ndim() == 0 || x.size(-1) != in)
-    fail<ShapeError>(who, ": input is ", x.shape(), ", expected [.., ", in, "] for a weight of ", weight.shape());
+    fail<ShapeError>(who, ": input is ", x.shape(), ", expected [.., ", in, "] for a weight of ",
+                     weight.shape());
   if (bias) {
     check_same(who, x, bias);
-    if (bias.shape() != Shape{out}) fail<ShapeError>(who, ": bias is ", bias.shape(), ", expected [", out, "]");
+    if (bias.shape() != Shape{out})
+      fail<ShapeError>(who, ": bias is ", bias.shape(), ", expected [", out, "]");
   }
   if (x.ndim() != 2) {
     Shape s = x.shape();
     s[-1] = out;
-    return linear(who, x.ndim() == 1 ? x.reshape({1, in}) : x.flatten(0, x.ndim() - 2), weight, bias, act, alpha).reshape(s);
+    return linear(who, x.ndim() == 1 ? x.reshape({1, in}) : x.flatten(0, x.ndim() - 2), weight, bias, act,
+                  alpha)
+        .reshape(s);
   }
   if (!grad_needs_only_result(act)) {
     return detail::unary(act, linear(who, x, weight, bias), alpha);

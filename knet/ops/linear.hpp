@@ -5,7 +5,8 @@
 
 namespace knet {
 
-/// x [.., in], weight [out, in], bias [out] or empty -> act(x weight^T + bias) [.., out]. `who` names the layer.
+/// x [.., in], weight [out, in], bias [out] or empty -> act(x weight^T + bias) [.., out]. `who` names the
+/// layer.
 Tensor linear(const char* who, const Tensor& x, const Tensor& weight, const Tensor& bias,
               Unary activation = Unary::identity, double alpha = 0);
 

@@ -15,7 +15,8 @@ namespace {
 
 void check_scores(const char* who, const Tensor& s) {
   check_defined(who, s);
-  if (s.dtype() != f32 && s.dtype() != f64) fail<DTypeError>(who, ": scores are ", s.dtype(), ", expected f32 or f64");
+  if (s.dtype() != f32 && s.dtype() != f64)
+    fail<DTypeError>(who, ": scores are ", s.dtype(), ", expected f32 or f64");
 }
 // Contiguous labels, every one a class or `ignore`.
 Tensor check_labels(const char* who, const Tensor& labels, std::int64_t classes, std::int64_t ignored) {
@@ -53,7 +54,8 @@ Tensor rows(const Tensor& scores, int dim) {
 }
 Tensor averaged(const Tensor& x, bool average) { return average ? x.mean() : x.sum(); }
 void check_shapes(const char* who, const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape()) fail<ShapeError>(who, ": ", a.shape(), " against ", b.shape(), ": shapes differ");
+  if (a.shape() != b.shape())
+    fail<ShapeError>(who, ": ", a.shape(), " against ", b.shape(), ": shapes differ");
 }
 
 // One kernel for loss and gradient. Not for tapes inside tapes.
@@ -66,8 +68,10 @@ Tensor fused(const Tensor& scores, const Tensor& labels, const CrossEntropyOptio
   double loss = 0;
   std::int64_t count = 0;
   kernels(s.device()).nll(array(s), array(labels), o.ignore, o.average, &loss, &count, grad ? &d : nullptr);
-  Tensor y = scalar(o.average ? loss / static_cast<double>(std::max<std::int64_t>(count, 1)) : loss, s.dtype());
-  if (Node* n = track(y, "nll", {&scores})) n->backward([ds](const Tensor& dy, Gradients& g) { g.add(0, ds * dy); });
+  Tensor y =
+      scalar(o.average ? loss / static_cast<double>(std::max<std::int64_t>(count, 1)) : loss, s.dtype());
+  if (Node* n = track(y, "nll", {&scores}))
+    n->backward([ds](const Tensor& dy, Gradients& g) { g.add(0, ds * dy); });
   return y;
 }
 Tensor composed(const Tensor& scores, const Tensor& labels, const CrossEntropyOptions& o) {
@@ -97,10 +101,12 @@ Tensor cross_entropy(const Tensor& scores, const Tensor& labels, const CrossEntr
   const int dim = check_dim("nll", o.dim, scores.ndim());
   const std::int64_t classes = scores.size(dim);
   if (classes == 0) fail<ShapeError>("nll: scores ", scores.shape(), " have no classes");
-  if (!(o.smoothing >= 0 && o.smoothing < 1)) fail<ValueError>("nll: smoothing ", o.smoothing, " is outside [0, 1)");
+  if (!(o.smoothing >= 0 && o.smoothing < 1))
+    fail<ValueError>("nll: smoothing ", o.smoothing, " is outside [0, 1)");
   if (o.weight) {
     check_same("nll", scores, o.weight);
-    if (o.weight.shape() != Shape{classes}) fail<ShapeError>("nll: weight is ", o.weight.shape(), ", expected [", classes, "]");
+    if (o.weight.shape() != Shape{classes})
+      fail<ShapeError>("nll: weight is ", o.weight.shape(), ", expected [", classes, "]");
   }
   if (labels.floating()) {
     check_same("nll", scores, labels);
@@ -110,12 +116,14 @@ Tensor cross_entropy(const Tensor& scores, const Tensor& labels, const CrossEntr
     Tensor each = -(rows(target, dim) * logp(rows(scores, dim), 1));
     if (o.weight) each = each * o.weight.detach();
     const Tensor total = each.sum();
-    return o.average ? total * (1 / static_cast<double>(std::max<std::int64_t>(scores.numel() / classes, 1))) : total;
+    return o.average ? total * (1 / static_cast<double>(std::max<std::int64_t>(scores.numel() / classes, 1)))
+                     : total;
   }
   if (without(scores.shape(), dim) != labels.shape())
     fail<ShapeError>("nll: scores ", scores.shape(), " with the classes in dimension ", dim, " need labels ",
                      without(scores.shape(), dim), ", not ", labels.shape());
-  if (!is_integer(labels.dtype())) fail<DTypeError>("nll: labels are ", labels.dtype(), ", expected integers");
+  if (!is_integer(labels.dtype()))
+    fail<DTypeError>("nll: labels are ", labels.dtype(), ", expected integers");
   const Tensor y = raw::reshape("nll", check_labels("nll", labels, classes, o.ignore), {-1});
   const Tensor s = rows(scores, dim);
   const bool plain = !o.weight && o.smoothing == 0 && !(tape::state.on && tape::state.depth > 1);
@@ -128,7 +136,7 @@ Tensor binary_cross_entropy(const Tensor& scores, const Tensor& labels, bool ave
   check_shapes("bce: scores and labels", scores, labels);
   const Tensor y = labels.to(scores.dtype());
   // -(y log sigm(s) + (1 - y) log sigm(-s)) = softplus(s) - s y
-  return averaged(Softplus{}(scores) - scores * y, average);
+  return averaged(Softplus{}(scores)-scores * y, average);
 }
 Tensor logistic_loss(const Tensor& scores, const Tensor& labels, bool average) {
   check_scores("logistic", scores);
@@ -167,7 +175,8 @@ double accuracy(const Tensor& scores, const Tensor& labels, int dim) {
   check_defined("accuracy", labels);
   dim = check_dim("accuracy", dim, scores.ndim());
   if (without(scores.shape(), dim) != labels.shape())
-    fail<ShapeError>("accuracy: scores ", scores.shape(), " need labels ", without(scores.shape(), dim), ", not ", labels.shape());
+    fail<ShapeError>("accuracy: scores ", scores.shape(), " need labels ", without(scores.shape(), dim),
+                     ", not ", labels.shape());
   const auto guess = scores.detach().argmax(dim).to_vector<std::int64_t>();
   const auto right = check_labels("accuracy", labels, scores.size(dim), ignore).to_vector<std::int64_t>();
   std::int64_t hits = 0, count = 0;
@@ -178,6 +187,8 @@ double accuracy(const Tensor& scores, const Tensor& labels, int dim) {
   if (count == 0) fail<ValueError>("accuracy: no labels to count in ", labels.shape());
   return static_cast<double>(hits) / static_cast<double>(count);
 }
-double zeroone(const Tensor& scores, const Tensor& labels, int dim) { return 1 - accuracy(scores, labels, dim); }
+double zeroone(const Tensor& scores, const Tensor& labels, int dim) {
+  return 1 - accuracy(scores, labels, dim);
+}
 
 }  // namespace knet

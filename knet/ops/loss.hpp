@@ -10,14 +10,14 @@ namespace knet {
 inline constexpr std::int64_t ignore = -1;
 
 struct CrossEntropyOptions {
-  int dim = -1;                       ///< where the classes are
+  int dim = -1;  ///< where the classes are
   std::int64_t ignore = knet::ignore;
-  bool average = true;                ///< the mean over the counted labels; otherwise their sum
-  double smoothing = 0;               ///< label smoothing in [0, 1): Szegedy et al. 2015, arXiv:1512.00567
-  Tensor weight = {};                 ///< [classes], each label counts as much as its class's weight
+  bool average = true;   ///< the mean over the counted labels; otherwise their sum
+  double smoothing = 0;  ///< label smoothing in [0, 1): Szegedy et al. 2015, arXiv:1512.00567
+  Tensor weight = {};    ///< [classes], each label counts as much as its class's weight
 };
-/// -log softmax(scores)[label]. scores [.., c, ..] (c at dim), labels: integers with dim left out, or, for soft
-/// labels, probabilities in the shape of the scores. A label outside 0 to c-1 that is not `ignore` is a
+/// -log softmax(scores)[label]. scores [.., c, ..] (c at dim), labels: integers with dim left out, or, for
+/// soft labels, probabilities in the shape of the scores. A label outside 0 to c-1 that is not `ignore` is a
 /// ValueError. No counted label: 0.
 Tensor cross_entropy(const Tensor& scores, const Tensor& labels, const CrossEntropyOptions& = {});
 /// Binary cross entropy of scores before the sigmoid; labels 0 or 1 (any dtype), or probabilities, of the

@@ -1,4 +1,5 @@
-// Functions of one element. They take f32 and f64; abs, sign, square, floor, ceil, round and trunc integers too.
+// Functions of one element. They take f32 and f64; abs, sign, square, floor, ceil, round and trunc integers
+// too.
 #pragma once
 #include "knet/tensor/tensor.hpp"
 

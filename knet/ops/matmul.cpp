@@ -43,7 +43,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const auto mismatch = [&](std::int64_t x, std::int64_t y) {
     fail<ShapeError>("matmul: ", a.shape(), " x ", b.shape(), ": inner sizes differ (", x, " and ", y, ")");
   };
-  if (a.ndim() == 0 || b.ndim() == 0) fail<ShapeError>("matmul: ", a.shape(), " x ", b.shape(), ": a scalar; use *");
+  if (a.ndim() == 0 || b.ndim() == 0)
+    fail<ShapeError>("matmul: ", a.shape(), " x ", b.shape(), ": a scalar; use *");
   if (a.ndim() == 1) {
     const Tensor r = matmul(a.reshape({1, -1}), b);
     if (b.ndim() == 1) return r.reshape({});
@@ -79,7 +80,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 Tensor bmm(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   check_product("bmm", a, b);
-  if (a.ndim() != 3 || b.ndim() != 3) fail<ShapeError>("bmm: ", a.shape(), " x ", b.shape(), ": both need three dimensions");
+  if (a.ndim() != 3 || b.ndim() != 3)
+    fail<ShapeError>("bmm: ", a.shape(), " x ", b.shape(), ": both need three dimensions");
   const Tensor x = ta ? a.transpose(1, 2) : a, y = tb ? b.transpose(1, 2) : b;
   if (x.size(0) != y.size(0) || x.size(2) != y.size(1))
     fail<ShapeError>("bmm: ", x.shape(), " x ", y.shape(), ": batch or inner sizes differ");
@@ -87,12 +89,14 @@ Tensor bmm(const Tensor& a, const Tensor& b, bool ta, bool tb) {
 }
 Tensor dot(const Tensor& a, const Tensor& b) {
   check_product("dot", a, b);
-  if (a.ndim() != 1 || a.shape() != b.shape()) fail<ShapeError>("dot: ", a.shape(), " . ", b.shape(), ": expects two vectors of one size");
+  if (a.ndim() != 1 || a.shape() != b.shape())
+    fail<ShapeError>("dot: ", a.shape(), " . ", b.shape(), ": expects two vectors of one size");
   return matmul(a, b);
 }
 Tensor outer(const Tensor& a, const Tensor& b) {
   check_product("outer", a, b);
-  if (a.ndim() != 1 || b.ndim() != 1) fail<ShapeError>("outer: ", a.shape(), " x ", b.shape(), ": expects two vectors");
+  if (a.ndim() != 1 || b.ndim() != 1)
+    fail<ShapeError>("outer: ", a.shape(), " x ", b.shape(), ": expects two vectors");
   return detail::product(a.reshape({-1, 1}), b.reshape({1, -1}));
 }
 

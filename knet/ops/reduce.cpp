@@ -12,7 +12,8 @@
 namespace knet {
 namespace {
 
-// What a reduction leaves: the shape with ones, the shape the caller gets, and how many elements went into one.
+// What a reduction leaves: the shape with ones, the shape the caller gets, and how many elements went into
+// one.
 struct Plan {
   Shape kept, result;
   std::int64_t count = 1;
@@ -83,7 +84,9 @@ Tensor Tensor::sum(Dims d, bool keep) const {
   check_number("sum", *this);
   Tensor y = run(Reduce::sum, *this, p, dtype_);
   if (Node* n = track(y, "sum", {this})) {
-    n->backward([s = shape_, kept = p.kept](const Tensor& dy, Gradients& g) { g.add(0, dy.reshape(kept).expand(s)); });
+    n->backward([s = shape_, kept = p.kept](const Tensor& dy, Gradients& g) {
+      g.add(0, dy.reshape(kept).expand(s));
+    });
   }
   return y;
 }
@@ -158,8 +161,12 @@ Tensor logsumexp(const Tensor& x, Dims d, bool keep) {
   return y.reshape(p.result);
 }
 
-Tensor any(const Tensor& x, Dims d, bool keep) { return run(Reduce::any, x, plan("any", x, d, keep), boolean); }
-Tensor all(const Tensor& x, Dims d, bool keep) { return run(Reduce::all, x, plan("all", x, d, keep), boolean); }
+Tensor any(const Tensor& x, Dims d, bool keep) {
+  return run(Reduce::any, x, plan("any", x, d, keep), boolean);
+}
+Tensor all(const Tensor& x, Dims d, bool keep) {
+  return run(Reduce::all, x, plan("all", x, d, keep), boolean);
+}
 
 namespace {
 Tensor running_sum(const Tensor& x, int dim, bool reverse) {
@@ -182,7 +189,7 @@ Tensor sum_to(const Tensor& x, const Shape& s) {
   Dims d;
   d.all = false;
   const int lead = x.ndim() - s.ndim();
-  for (int i = 0; i < x.ndim(); ++i) {
+  for (int i = 0; i < x.ndim() && d.n < max_dims; ++i) {
     if (i < lead || (s[i - lead] == 1 && x.shape()[i] != 1)) d.d[d.n++] = static_cast<std::int8_t>(i);
   }
   return x.sum(d, true).reshape(s);

@@ -72,7 +72,8 @@ Tensor Tensor::contiguous() const {
   check_defined("contiguous", *this);
   if (is_contiguous()) return *this;
   Tensor y = raw::copy(*this, dtype_);
-  if (Node* n = track(y, "contiguous", {this})) n->backward([](const Tensor& dy, Gradients& g) { g.add(0, dy); });
+  if (Node* n = track(y, "contiguous", {this}))
+    n->backward([](const Tensor& dy, Gradients& g) { g.add(0, dy); });
   return y;
 }
 Tensor Tensor::reshape(const Shape& s) const {
@@ -91,8 +92,10 @@ Tensor Tensor::flatten(int first, int last) const {
   if (first > last) fail<ShapeError>("flatten: dimensions ", first, " to ", last, " of ", shape_);
   Shape s;
   for (int i = 0; i < ndim(); ++i) {
-    if (i > first && i <= last) s[s.ndim() - 1] *= shape_[i];
-    else s.push(shape_[i]);
+    if (i > first && i <= last)
+      s[s.ndim() - 1] *= shape_[i];
+    else
+      s.push(shape_[i]);
   }
   return reshape(s);
 }
@@ -148,7 +151,8 @@ Tensor Tensor::narrow(int dim, std::int64_t start, std::int64_t length) const {
   raw::narrow("narrow", *this, dim, start, length);  // checks
   dim = check_dim("narrow", dim, ndim());
   detail::Part p = detail::whole(*this);
-  p.start[dim] = start < 0 ? start + shape_[dim] : start;
+  const auto at = static_cast<unsigned>(dim);
+  p.start[at] = start < 0 ? start + shape_[dim] : start;
   p.shape[dim] = length;
   return detail::part("narrow", *this, p);
 }
@@ -218,7 +222,8 @@ std::vector<Tensor> split(const Tensor& x, std::span<const std::int64_t> sizes, 
     if (n < 0) fail<ValueError>("split: size ", n, " is negative");
     total += n;
   }
-  if (total != x.size(dim)) fail<ShapeError>("split: sizes add up to ", total, ", dimension ", dim, " of ", x.shape(), " does not");
+  if (total != x.size(dim))
+    fail<ShapeError>("split: sizes add up to ", total, ", dimension ", dim, " of ", x.shape(), " does not");
   std::vector<Tensor> r;
   std::int64_t at = 0;
   for (auto n : sizes) {
@@ -251,7 +256,8 @@ Tensor pad(const Tensor& x, int dim, std::int64_t before, std::int64_t after, do
 }
 Tensor mat(const Tensor& x, int keep) {
   check_defined("mat", x);
-  if (keep < 1 || keep >= std::max(x.ndim(), 1) + 1) fail<ShapeError>("mat: keep = ", keep, " of ", x.shape());
+  if (keep < 1 || keep >= std::max(x.ndim(), 1) + 1)
+    fail<ShapeError>("mat: keep = ", keep, " of ", x.shape());
   Shape s{1, 1};
   for (int i = 0; i < x.ndim(); ++i) s[i < keep ? 0 : 1] *= x.shape()[i];
   return x.reshape(s);

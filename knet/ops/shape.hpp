@@ -14,9 +14,14 @@ inline Tensor cat(std::initializer_list<Tensor> l, int dim = 0) { return cat({l.
 inline Tensor cat(const std::vector<Tensor>& v, int dim = 0) { return cat(std::span<const Tensor>(v), dim); }
 /// Joined along a new dimension; all shapes are equal.
 Tensor stack(std::span<const Tensor>, int dim = 0);
-inline Tensor stack(std::initializer_list<Tensor> l, int dim = 0) { return stack({l.begin(), l.size()}, dim); }
-inline Tensor stack(const std::vector<Tensor>& v, int dim = 0) { return stack(std::span<const Tensor>(v), dim); }
-/// Views of `size` positions each (the last may be shorter), or of the given sizes, which add up to the dimension.
+inline Tensor stack(std::initializer_list<Tensor> l, int dim = 0) {
+  return stack({l.begin(), l.size()}, dim);
+}
+inline Tensor stack(const std::vector<Tensor>& v, int dim = 0) {
+  return stack(std::span<const Tensor>(v), dim);
+}
+/// Views of `size` positions each (the last may be shorter), or of the given sizes, which add up to the
+/// dimension.
 std::vector<Tensor> split(const Tensor&, std::int64_t size, int dim = 0);
 std::vector<Tensor> split(const Tensor&, std::span<const std::int64_t> sizes, int dim = 0);
 /// `before` and `after` positions of `value` added along a dimension.

@@ -13,7 +13,8 @@ namespace {
 
 int check(const char* who, const Tensor& x, int dim) {
   check_defined(who, x);
-  if (x.dtype() != f32 && x.dtype() != f64) fail<DTypeError>(who, ": expects f32 or f64, not ", x.dtype(), " ", x.shape());
+  if (x.dtype() != f32 && x.dtype() != f64)
+    fail<DTypeError>(who, ": expects f32 or f64, not ", x.dtype(), " ", x.shape());
   dim = check_dim(who, dim, x.ndim());
   if (x.size(dim) == 0) fail<ShapeError>(who, ": dimension ", dim, " of ", x.shape(), " is empty");
   return dim;
@@ -32,7 +33,8 @@ Tensor softmax(const Tensor& x, int dim) {
   if (y.numel() > 0) kernels(x.device()).softmax(SoftmaxKind::softmax, array(x), dim, array(y));
   if (Node* n = track(y, "softmax", {&x})) {
     n->backward([y, dim](const Tensor& dy, Gradients& g) {
-      g.add(0, tape::state.on ? y * (dy - (y * dy).sum(dim, true)) : fused_grad(SoftmaxKind::softmax, y, dy, dim));
+      g.add(0, tape::state.on ? y * (dy - (y * dy).sum(dim, true))
+                              : fused_grad(SoftmaxKind::softmax, y, dy, dim));
     });
   }
   return y;
@@ -44,7 +46,8 @@ Tensor logp(const Tensor& x, int dim) {
   if (y.numel() > 0) kernels(x.device()).softmax(SoftmaxKind::log_softmax, array(x), dim, array(y));
   if (Node* n = track(y, "logp", {&x})) {
     n->backward([y, dim](const Tensor& dy, Gradients& g) {
-      g.add(0, tape::state.on ? dy - exp(y) * dy.sum(dim, true) : fused_grad(SoftmaxKind::log_softmax, y, dy, dim));
+      g.add(0, tape::state.on ? dy - exp(y) * dy.sum(dim, true)
+                              : fused_grad(SoftmaxKind::log_softmax, y, dy, dim));
     });
   }
   return y;
@@ -75,7 +78,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   for (const Tensor* t : {&weight, &bias}) {
     if (!*t) continue;
     check_same("layer_norm", x, *t);
-    if (t->shape() != Shape{d}) fail<ShapeError>("layer_norm: weight or bias is ", t->shape(), ", expected [", d, "]");
+    if (t->shape() != Shape{d})
+      fail<ShapeError>("layer_norm: weight or bias is ", t->shape(), ", expected [", d, "]");
   }
   if (!(eps >= 0)) fail<ValueError>("layer_norm: eps = ", eps, " is negative");
   if (tape::state.on && tape::state.depth > 1) {
@@ -92,18 +96,21 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
          out = Tensor::make({n, d}, x.dtype(), x.device());
   const auto pointer = [](const Tensor& t) -> void* { return t ? TensorAccess::data(t) : nullptr; };
   if (n > 0)
-    kernels(x.device()).layer_norm(array(rows), pointer(w), pointer(b), eps, array(out), pointer(mean), pointer(rstd));
+    kernels(x.device())
+        .layer_norm(array(rows), pointer(w), pointer(b), eps, array(out), pointer(mean), pointer(rstd));
   Tensor y = raw::reshape("layer_norm", out, x.shape());
   if (Node* node = track(y, "layer_norm", {&x, &weight, &bias})) {
-    node->backward([rows, w, mean, rstd, pointer, s = x.shape(), has_bias = static_cast<bool>(bias)](const Tensor& dy, Gradients& g) {
+    node->backward([rows, w, mean, rstd, pointer, s = x.shape(), has_bias = static_cast<bool>(bias)](
+                       const Tensor& dy, Gradients& g) {
       const Tensor d2 = raw::reshape("layer_norm", raw::contiguous(dy), rows.shape());
       Tensor dx = Tensor::make(rows.shape(), rows.dtype(), rows.device());
       const Shape last{rows.size(1)};
       Tensor dw = w ? Tensor::make(last, rows.dtype(), rows.device()) : Tensor(),
              db = has_bias ? Tensor::make(last, rows.dtype(), rows.device()) : Tensor();
       if (rows.size(0) > 0) {
-        kernels(rows.device()).layer_norm_grad(array(rows), pointer(w), pointer(mean), pointer(rstd), array(d2), array(dx),
-                                               pointer(dw), pointer(db));
+        kernels(rows.device())
+            .layer_norm_grad(array(rows), pointer(w), pointer(mean), pointer(rstd), array(d2), array(dx),
+                             pointer(dw), pointer(db));
       } else {
         if (dw) dw *= 0.0;
         if (db) db *= 0.0;

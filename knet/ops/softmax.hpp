@@ -8,11 +8,11 @@ namespace knet {
 Tensor softmax(const Tensor& x, int dim = -1);
 /// log(softmax(x)) along dim, without overflow.
 Tensor logp(const Tensor& x, int dim = -1);
-/// While training() zeroes elements with probability p and divides the rest by 1 - p (Srivastava et al. 2014);
-/// otherwise x. p outside [0, 1) is a ValueError.
+/// While training() zeroes elements with probability p and divides the rest by 1 - p (Srivastava et al.
+/// 2014); otherwise x. p outside [0, 1) is a ValueError.
 Tensor dropout(const Tensor& x, double p);
-/// Rows of the last dimension to mean 0, variance 1: (x - mean) / sqrt(var + eps) * weight + bias (either may be
-/// empty, [d]). Ba et al. 2016, arXiv:1607.06450.
+/// Rows of the last dimension to mean 0, variance 1: (x - mean) / sqrt(var + eps) * weight + bias (either may
+/// be empty, [d]). Ba et al. 2016, arXiv:1607.06450.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);
 
 }  // namespace knet

@@ -16,13 +16,14 @@
 
 namespace knet {
 
-/// Any rule: a callable (Tensor& w, const Tensor& gradient, Slots& memory). One that has check() is checked at
-/// once; one that has rows(w, RowGradient, memory) gets row-sparse gradients as they are.
+/// Any rule: a callable (Tensor& w, const Tensor& gradient, Slots& memory). One that has check() is checked
+/// at once; one that has rows(w, RowGradient, memory) gets row-sparse gradients as they are.
 class Rule {
  public:
   template <class R>
-    requires(!std::same_as<std::remove_cvref_t<R>, Rule> && std::invocable<const std::decay_t<R>&, Tensor&, const Tensor&, Slots&>)
-  Rule(R&& r) : p_(std::make_shared<Model<std::decay_t<R>>>(std::forward<R>(r))) {
+  requires(!std::same_as<std::remove_cvref_t<R>, Rule> &&
+           std::invocable<const std::decay_t<R>&, Tensor&, const Tensor&, Slots&>) Rule(R&& r)
+      : p_(std::make_shared<Model<std::decay_t<R>>>(std::forward<R>(r))) {
     if constexpr (requires { r.check(); }) r.check();
   }
   void operator()(Tensor& w, const Tensor& g, Slots& s) const { p_->update(w, g, s); }
@@ -45,9 +46,12 @@ class Rule {
     R r;
     explicit Model(R x) : r(std::move(x)) {}
     void update(Tensor& w, const Tensor& g, Slots& s) const override { r(w, g, s); }
-    bool rows([[maybe_unused]] Tensor& w, [[maybe_unused]] const RowGradient& g, [[maybe_unused]] Slots& s) const override {
-      if constexpr (requires { r.rows(w, g, s); }) return r.rows(w, g, s), true;
-      else return false;
+    bool rows([[maybe_unused]] Tensor& w, [[maybe_unused]] const RowGradient& g,
+              [[maybe_unused]] Slots& s) const override {
+      if constexpr (requires { r.rows(w, g, s); })
+        return r.rows(w, g, s), true;
+      else
+        return false;
     }
     std::shared_ptr<const Concept> with_lr([[maybe_unused]] double lr) const override {
       if constexpr (requires(R t) { t.lr = lr; }) {
@@ -60,8 +64,10 @@ class Rule {
       }
     }
     double lr() const override {
-      if constexpr (requires { static_cast<double>(r.lr); }) return static_cast<double>(r.lr);
-      else no_rate();
+      if constexpr (requires { static_cast<double>(r.lr); })
+        return static_cast<double>(r.lr);
+      else
+        no_rate();
     }
   };
   explicit Rule(std::shared_ptr<const Concept> p) : p_(std::move(p)) {}
@@ -73,13 +79,14 @@ class Optimizer {
  public:
   Optimizer(const NamedParams&, Rule);
   template <class M>
-    requires(!std::same_as<std::remove_cvref_t<M>, Optimizer> && !std::same_as<std::remove_cvref_t<M>, NamedParams>)
-  Optimizer(M& model, Rule rule) : Optimizer(named_params(model), std::move(rule)) {}
+  requires(!std::same_as<std::remove_cvref_t<M>, Optimizer> &&
+           !std::same_as<std::remove_cvref_t<M>, NamedParams>) Optimizer(M& model, Rule rule)
+      : Optimizer(named_params(model), std::move(rule)) {}
 
   /// One update. Parameters that the tape did not reach, and frozen ones, are left alone.
   void step(const Tape&);
-  /// Another rule for all parameters, or for those whose name begins so ("encoder", "layers.0.weight"); what is
-  /// remembered stays. ValueError when no name does.
+  /// Another rule for all parameters, or for those whose name begins so ("encoder", "layers.0.weight"); what
+  /// is remembered stays. ValueError when no name does.
   void set(Rule);
   void set(std::string_view name_prefix, Rule);
   /// Another learning rate, every rule keeping its kind and other settings.

@@ -26,7 +26,8 @@ double clipped(const Tensor& g, double limit) {
 
 // One pass over the weight, the gradient and the memory.
 void update(OptimStep step, Tensor& w, const Tensor& g, Slots& s, std::size_t memory, double gclip) {
-  if (g.shape() != w.shape()) fail<ShapeError>("optimizer: a gradient of ", g.shape(), " for a parameter of ", w.shape());
+  if (g.shape() != w.shape())
+    fail<ShapeError>("optimizer: a gradient of ", g.shape(), " for a parameter of ", w.shape());
   check_same("optimizer", w, g);
   while (s.t.size() < memory) s.t.push_back(zeros_like(raw::contiguous(w)));
   const Tensor d = raw::contiguous(g);
@@ -34,13 +35,16 @@ void update(OptimStep step, Tensor& w, const Tensor& g, Slots& s, std::size_t me
   raw::make_own(w);
   for (Tensor& t : s.t) raw::make_own(t);
   if (w.numel() == 0) return;
-  kernels(w.device()).optimize(step, w.dtype(), w.numel(), TensorAccess::data(w), TensorAccess::data(d),
-                               memory > 0 ? TensorAccess::data(s.t[0]) : nullptr,
-                               memory > 1 ? TensorAccess::data(s.t[1]) : nullptr);
+  kernels(w.device())
+      .optimize(step, w.dtype(), w.numel(), TensorAccess::data(w), TensorAccess::data(d),
+                memory > 0 ? TensorAccess::data(s.t[0]) : nullptr,
+                memory > 1 ? TensorAccess::data(s.t[1]) : nullptr);
 }
-void check_rates(const char* who, std::initializer_list<double> not_negative, std::initializer_list<double> below_one) {
+void check_rates(const char* who, std::initializer_list<double> not_negative,
+                 std::initializer_list<double> below_one) {
   for (double v : not_negative) {
-    if (!(v >= 0) || !std::isfinite(v)) fail<ValueError>(who, ": a setting is ", v, ", expected a number from 0");
+    if (!(v >= 0) || !std::isfinite(v))
+      fail<ValueError>(who, ": a setting is ", v, ", expected a number from 0");
   }
   for (double v : below_one) {
     if (!(v >= 0 && v < 1)) fail<ValueError>(who, ": a setting is ", v, ", expected a number in [0, 1)");
@@ -90,12 +94,14 @@ void Adagrad::operator()(Tensor& w, const Tensor& g, Slots& s) const {
 void Adagrad::check() const { check_rates("Adagrad", {lr, eps, gclip, weight_decay}, {}); }
 
 void Rmsprop::operator()(Tensor& w, const Tensor& g, Slots& s) const {
-  update({.rule = OptimRule::rmsprop, .lr = lr, .beta1 = rho, .eps = eps, .l2 = weight_decay}, w, g, s, 1, gclip);
+  update({.rule = OptimRule::rmsprop, .lr = lr, .beta1 = rho, .eps = eps, .l2 = weight_decay}, w, g, s, 1,
+         gclip);
 }
 void Rmsprop::check() const { check_rates("Rmsprop", {lr, eps, gclip, weight_decay}, {rho}); }
 
 void Adadelta::operator()(Tensor& w, const Tensor& g, Slots& s) const {
-  update({.rule = OptimRule::adadelta, .lr = lr, .beta1 = rho, .eps = eps, .l2 = weight_decay}, w, g, s, 2, gclip);
+  update({.rule = OptimRule::adadelta, .lr = lr, .beta1 = rho, .eps = eps, .l2 = weight_decay}, w, g, s, 2,
+         gclip);
 }
 void Adadelta::check() const { check_rates("Adadelta", {lr, eps, gclip, weight_decay}, {rho}); }
 

@@ -1,6 +1,6 @@
 // Update rules: plain settings with one function. Formulas are Knet's; each parameter has memory of its own.
-// `gclip` > 0 scales a parameter's gradient down to that 2-norm; weight_decay adds that share of the weight to the
-// gradient. A rate that is negative or not finite is a ValueError.
+// `gclip` > 0 scales a parameter's gradient down to that 2-norm; weight_decay adds that share of the weight
+// to the gradient. A rate that is negative or not finite is a ValueError.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -52,14 +52,15 @@ struct Adadelta {
   void operator()(Tensor& w, const Tensor& g, Slots&) const;
   void check() const;
 };
-/// m = b1 m + (1-b1) g; v = b2 v + (1-b2) g g; w -= lr m' / (sqrt(v') + eps), m' and v' without their bias to 0.
-/// Kingma & Ba 2015, arXiv:1412.6980.
+/// m = b1 m + (1-b1) g; v = b2 v + (1-b2) g g; w -= lr m' / (sqrt(v') + eps), m' and v' without their bias to
+/// 0. Kingma & Ba 2015, arXiv:1412.6980.
 struct Adam {
   double lr = 0.001, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, gclip = 0, weight_decay = 0;
   void operator()(Tensor& w, const Tensor& g, Slots&) const;
   void check() const;
 };
-/// Adam that shrinks the weights by lr weight_decay beside the gradient. Loshchilov & Hutter 2019, arXiv:1711.05101.
+/// Adam that shrinks the weights by lr weight_decay beside the gradient. Loshchilov & Hutter 2019,
+/// arXiv:1711.05101.
 struct AdamW {
   double lr = 0.001, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, gclip = 0, weight_decay = 0.01;
   void operator()(Tensor& w, const Tensor& g, Slots&) const;

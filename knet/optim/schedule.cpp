@@ -22,7 +22,9 @@ Schedule step(double lr, std::int64_t every, double factor) {
 }
 Schedule cosine(double lr, std::int64_t total, double last) {
   check("schedule::cosine", lr, total);
-  return [=](std::int64_t k) { return half_cosine(lr, last, static_cast<double>(k) / static_cast<double>(total)); };
+  return [=](std::int64_t k) {
+    return half_cosine(lr, last, static_cast<double>(k) / static_cast<double>(total));
+  };
 }
 Schedule warmup(std::int64_t steps, Schedule then) {
   check("schedule::warmup", 0, steps);
@@ -32,7 +34,8 @@ Schedule warmup(std::int64_t steps, Schedule then) {
 }
 Schedule one_cycle(double peak, std::int64_t total, double rise, double div, double final_div) {
   check("schedule::one_cycle", peak, total);
-  if (!(rise > 0 && rise < 1) || !(div >= 1) || !(final_div >= 1)) fail<ValueError>("schedule::one_cycle: rise ", rise, ", div ", div);
+  if (!(rise > 0 && rise < 1) || !(div >= 1) || !(final_div >= 1))
+    fail<ValueError>("schedule::one_cycle: rise ", rise, ", div ", div);
   const double top = rise * static_cast<double>(total);
   return [=](std::int64_t k) {
     const auto at = static_cast<double>(k);

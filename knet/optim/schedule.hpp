@@ -16,7 +16,8 @@ Schedule cosine(double lr, std::int64_t total, double last = 0);
 Schedule warmup(std::int64_t steps, Schedule then);
 /// Up from peak / div to peak over `rise` of the steps and down to peak / final_div, both by half cosines.
 /// Smith & Topin 2019, arXiv:1708.07120.
-Schedule one_cycle(double peak, std::int64_t total, double rise = 0.3, double div = 25, double final_div = 1e4);
+Schedule one_cycle(double peak, std::int64_t total, double rise = 0.3, double div = 25,
+                   double final_div = 1e4);
 }  // namespace schedule
 
 }  // namespace knet

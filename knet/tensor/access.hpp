@@ -64,7 +64,8 @@ Tensor reshape(const char* who, const Tensor&, Shape);
 Tensor permute(const Tensor&, std::span<const int> order);
 Tensor transpose(const Tensor&, int a, int b);
 Tensor expand(const char* who, const Tensor&, const Shape&);
-Tensor narrow(const char* who, const Tensor&, int dim, std::int64_t start, std::int64_t length, std::int64_t step = 1);
+Tensor narrow(const char* who, const Tensor&, int dim, std::int64_t start, std::int64_t length,
+              std::int64_t step = 1);
 Tensor select(const char* who, const Tensor&, int dim, std::int64_t i);
 Tensor squeeze(const Tensor&, int dim);
 Tensor unsqueeze(const Tensor&, int dim);

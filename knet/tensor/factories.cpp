@@ -9,7 +9,8 @@ namespace knet {
 namespace {
 
 Tensor random(const char* who, Distribution d, RandomKey key, double a, double b, const Shape& s, DType t) {
-  if (d != Distribution::integer && t != f32 && t != f64) fail<DTypeError>(who, ": expects f32 or f64, not ", t);
+  if (d != Distribution::integer && t != f32 && t != f64)
+    fail<DTypeError>(who, ": expects f32 or f64, not ", t);
   Tensor r = Tensor::make(s, t);
   if (r.numel() > 0) kernels(r.device()).random(d, key, a, b, array(r));
   return r;
@@ -64,7 +65,8 @@ Tensor arange(std::int64_t n) {
 Tensor arange(std::int64_t start, std::int64_t stop, std::int64_t step, DType t) {
   if (step == 0) fail<ValueError>("arange: step is 0");
   const std::int64_t span = step > 0 ? stop - start : start - stop, size = step > 0 ? step : -step;
-  return ramp(static_cast<double>(start), static_cast<double>(step), span > 0 ? (span + size - 1) / size : 0, t);
+  return ramp(static_cast<double>(start), static_cast<double>(step), span > 0 ? (span + size - 1) / size : 0,
+              t);
 }
 Tensor linspace(double first, double last, std::int64_t n, DType t) {
   if (n < 0) fail<ValueError>("linspace: ", n, " is negative");
@@ -81,19 +83,25 @@ Tensor eye(std::int64_t n, std::int64_t m, DType t) {
 }
 
 Tensor rand(Shape s, DType t) { return random("rand", Distribution::uniform, next_random_key(), 0, 1, s, t); }
-Tensor randn(Shape s, DType t) { return random("randn", Distribution::normal, next_random_key(), 0, 1, s, t); }
+Tensor randn(Shape s, DType t) {
+  return random("randn", Distribution::normal, next_random_key(), 0, 1, s, t);
+}
 Tensor randint(std::int64_t low, std::int64_t high, Shape s) {
   check_range("randint", low, high);
   return random("randint", Distribution::integer, next_random_key(), static_cast<double>(low),
                 static_cast<double>(high), s, i64);
 }
 Tensor randperm(std::int64_t n) { return permutation(n, next_random_key()); }
-Tensor rand(Shape s, Generator& g, DType t) { return random("rand", Distribution::uniform, g.next(), 0, 1, s, t); }
-Tensor randn(Shape s, Generator& g, DType t) { return random("randn", Distribution::normal, g.next(), 0, 1, s, t); }
+Tensor rand(Shape s, Generator& g, DType t) {
+  return random("rand", Distribution::uniform, g.next(), 0, 1, s, t);
+}
+Tensor randn(Shape s, Generator& g, DType t) {
+  return random("randn", Distribution::normal, g.next(), 0, 1, s, t);
+}
 Tensor randint(std::int64_t low, std::int64_t high, Shape s, Generator& g) {
   check_range("randint", low, high);
-  return random("randint", Distribution::integer, g.next(), static_cast<double>(low), static_cast<double>(high), s,
-                i64);
+  return random("randint", Distribution::integer, g.next(), static_cast<double>(low),
+                static_cast<double>(high), s, i64);
 }
 Tensor randperm(std::int64_t n, Generator& g) { return permutation(n, g.next()); }
 Tensor uniform(Shape s, double low, double high, DType t) {

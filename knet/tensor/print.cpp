@@ -26,8 +26,10 @@ struct Printer {
   std::string number(double v) const {
     char buffer[40];
     if (logical) return v != 0 ? "true" : "false";
-    if (!std::isfinite(v) || integers) std::snprintf(buffer, sizeof buffer, "%.0f", v);
-    else std::snprintf(buffer, sizeof buffer, exponent ? "%.*e" : "%.*f", digits, v);
+    if (!std::isfinite(v) || integers)
+      std::snprintf(buffer, sizeof buffer, "%.0f", v);
+    else
+      std::snprintf(buffer, sizeof buffer, exponent ? "%.*e" : "%.*f", digits, v);
     return buffer;
   }
   template <class F>
@@ -77,8 +79,10 @@ struct Printer {
     positions(shape[dim], [&](std::int64_t i) {
       if (!first) out << (last ? ", " : ",\n" + std::string(static_cast<std::size_t>(indent + 1), ' '));
       first = false;
-      if (i < 0) out << "...";
-      else print(dim + 1, base * shape[dim] + i, indent + 1);
+      if (i < 0)
+        out << "...";
+      else
+        print(dim + 1, base * shape[dim] + i, indent + 1);
     });
     out << ']';
   }

@@ -1,5 +1,5 @@
-// Storage: one counted block of the memory pool. Tensors that are views of each other share it; whoever is alone
-// with it may write. Header and data are one block, the data 64-byte aligned behind the header.
+// Storage: one counted block of the memory pool. Tensors that are views of each other share it; whoever is
+// alone with it may write. Header and data are one block, the data 64-byte aligned behind the header.
 #pragma once
 #include <atomic>
 #include <cstddef>

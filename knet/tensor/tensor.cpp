@@ -90,7 +90,8 @@ namespace {
 // The shape of nested braces, and whether every number in them is an integer.
 void measure(const Nested& n, int depth, Shape& s, bool& integral) {
   if (n.leaf) {
-    if (depth != s.ndim()) fail<ShapeError>("Tensor: ragged braces: a number where depth ", s.ndim(), " was expected");
+    if (depth != s.ndim())
+      fail<ShapeError>("Tensor: ragged braces: a number where depth ", s.ndim(), " was expected");
     integral = integral && n.integral;
     return;
   }
@@ -205,8 +206,10 @@ void check_same(const char* who, const Tensor& a, const Tensor& b) {
   check_defined(who, a);
   check_defined(who, b);
   if (a.dtype() != b.dtype())
-    fail<DTypeError>(who, ": ", a.dtype(), " ", a.shape(), " with ", b.dtype(), " ", b.shape(), "; convert one with .to()");
-  if (!(a.device() == b.device())) fail<DeviceError>(who, ": one tensor is on ", a.device(), ", the other on ", b.device());
+    fail<DTypeError>(who, ": ", a.dtype(), " ", a.shape(), " with ", b.dtype(), " ", b.shape(),
+                     "; convert one with .to()");
+  if (!(a.device() == b.device()))
+    fail<DeviceError>(who, ": one tensor is on ", a.device(), ", the other on ", b.device());
 }
 
 bool equal(const Tensor& a, const Tensor& b) {

@@ -51,9 +51,10 @@ struct Nested {
   bool integral = true, leaf = true;
   std::span<const Nested> list;
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Nested(T v)
-      : value(static_cast<double>(v)), integer(static_cast<std::int64_t>(v)), integral(std::is_integral_v<T>) {}
+  requires std::is_arithmetic_v<T> Nested(T v)
+      : value(static_cast<double>(v)),
+        integer(static_cast<std::int64_t>(v)),
+        integral(std::is_integral_v<T>) {}
   Nested(std::initializer_list<Nested> l) : leaf(false), list(l.begin(), l.size()) {}
 };
 
@@ -63,8 +64,7 @@ struct View {
   T* data;
   std::int64_t extent[N], stride[N];
   template <class... I>
-    requires(sizeof...(I) == N)
-  T& operator()(I... i) const {
+  requires(sizeof...(I) == N) T& operator()(I... i) const {
     std::int64_t o = 0, k = 0;
     ((o += static_cast<std::int64_t>(i) * stride[k++]), ...);
     return data[o];
@@ -102,11 +102,10 @@ class Tensor {
   Tensor(std::initializer_list<Nested> values);
   /// A vector of numbers, shape [n] or as given; float f32, double f64, int i32, 64-bit integers i64.
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Tensor(const std::vector<T>& v) : Tensor(v, Shape{static_cast<std::int64_t>(v.size())}) {}
+  requires std::is_arithmetic_v<T> Tensor(const std::vector<T>& v)
+      : Tensor(v, Shape{static_cast<std::int64_t>(v.size())}) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Tensor(const std::vector<T>& v, const Shape& s) {
+  requires std::is_arithmetic_v<T> Tensor(const std::vector<T>& v, const Shape& s) {
     if constexpr (std::same_as<T, bool>) {
       *this = make_checked(v.size(), s, boolean);
       for (std::size_t i = 0; i < v.size(); ++i) data<bool>()[i] = v[i];
@@ -115,8 +114,8 @@ class Tensor {
     }
   }
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Tensor(std::span<const T> v, const Shape& s) : Tensor(copy_of(v.data(), v.size(), s, dtype_of<T>)) {}
+  requires std::is_arithmetic_v<T> Tensor(std::span<const T> v, const Shape& s)
+      : Tensor(copy_of(v.data(), v.size(), s, dtype_of<T>)) {}
 
   /// A tensor whose values are not set yet.
   static Tensor make(const Shape&, DType, Device = default_device());
@@ -133,15 +132,17 @@ class Tensor {
   bool floating() const { return is_floating(dtype_); }
   /// Dense in row-major order?
   bool is_contiguous() const;
-  /// Dense with the channel (dimension 1) fastest: the memory order of images [N, C, H, W] after convolutions.
+  /// Dense with the channel (dimension 1) fastest: the memory order of images [N, C, H, W] after
+  /// convolutions.
   bool is_channels_last() const;
 
   // ---- reading and writing parts ----
   /// The part of this tensor that the index names: integers drop their dimension, ranges keep it, an i32/i64
-  /// tensor of ids (any shape, one per index) takes its place, a boolean mask of the leading shape selects rows.
+  /// tensor of ids (any shape, one per index) takes its place, a boolean mask of the leading shape selects
+  /// rows.
   template <class... I>
-    requires(sizeof...(I) > 0 && (std::constructible_from<Index, const I&> && ...))
-  Tensor operator()(const I&... i) const {
+  requires(sizeof...(I) > 0 && (std::constructible_from<Index, const I&> && ...)) Tensor operator()(
+      const I&... i) const {
     const Index a[] = {Index(i)...};
     return index(a);
   }
@@ -156,19 +157,28 @@ class Tensor {
   /// The only element as a number; ShapeError unless there is exactly one.
   double item() const;
   template <class T>
-  T item() const { return static_cast<T>(item()); }
+  T item() const {
+    return static_cast<T>(item());
+  }
   explicit operator double() const { return item(); }
   explicit operator float() const { return static_cast<float>(item()); }
-  /// Row-major elements for reading. T must match the dtype; a strided view is a ShapeError (use contiguous()).
+  /// Row-major elements for reading. T must match the dtype; a strided view is a ShapeError (use
+  /// contiguous()).
   template <class T>
-  const T* data() const { return static_cast<const T*>(raw(dtype_of<T>)); }
+  const T* data() const {
+    return static_cast<const T*>(raw(dtype_of<T>));
+  }
   /// Row-major elements for writing: makes the tensor contiguous and its memory its own first.
   template <class T>
-  T* data() { return static_cast<T*>(raw_mutable(dtype_of<T>)); }
+  T* data() {
+    return static_cast<T*>(raw_mutable(dtype_of<T>));
+  }
   template <class T>
   std::span<const T> span() const&& = delete;  // for (float v : f(x).span<float>()) would dangle
   template <class T>
-  std::span<const T> span() const& { return {data<T>(), static_cast<std::size_t>(numel())}; }
+  std::span<const T> span() const& {
+    return {data<T>(), static_cast<std::size_t>(numel())};
+  }
   /// All elements, converted to T, in row-major order.
   template <class T>
   std::vector<T> to_vector() const {

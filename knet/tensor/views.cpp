@@ -147,20 +147,25 @@ Tensor expand(const char* who, const Tensor& x, const Shape& to) {
       continue;
     }
     if (s[i] == -1) s[i] = x.shape()[j];
-    if (s[i] == x.shape()[j]) st[i] = x.strides()[j];
-    else if (x.shape()[j] == 1 && s[i] >= 0) st[i] = 0;
-    else fail<ShapeError>(who, ": ", x.shape(), " to ", to, ": only sizes of 1 can be repeated");
+    if (s[i] == x.shape()[j])
+      st[i] = x.strides()[j];
+    else if (x.shape()[j] == 1 && s[i] >= 0)
+      st[i] = 0;
+    else
+      fail<ShapeError>(who, ": ", x.shape(), " to ", to, ": only sizes of 1 can be repeated");
   }
   check_sizes(who, s);
   return TensorAccess::view(x, s, st, TensorAccess::offset(x));
 }
 
-Tensor narrow(const char* who, const Tensor& x, int dim, std::int64_t start, std::int64_t length, std::int64_t step) {
+Tensor narrow(const char* who, const Tensor& x, int dim, std::int64_t start, std::int64_t length,
+              std::int64_t step) {
   check_defined(who, x);
   dim = check_dim(who, dim, x.ndim());
   const std::int64_t n = x.shape()[dim];
   if (start < 0) start += n;
-  if (length < 0 || start < 0 || start > n || (length > 0 && (start >= n || start + (length - 1) * step >= n || start + (length - 1) * step < 0)))
+  if (length < 0 || start < 0 || start > n ||
+      (length > 0 && (start >= n || start + (length - 1) * step >= n || start + (length - 1) * step < 0)))
     fail<ShapeError>(who, ": ", length, " positions from ", start, " of dimension ", dim, " of ", x.shape());
   Shape s = x.shape();
   Strides st = x.strides();

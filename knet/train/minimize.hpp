@@ -20,29 +20,39 @@ namespace detail {
 template <class F, class B>
 decltype(auto) apply_batch(F&& f, B&& b) {
   using U = std::remove_cvref_t<B>;
-  if constexpr (tuple_like<U>) return std::apply(f, std::forward<B>(b));
-  else if constexpr (std::is_aggregate_v<U>) return reflect::with_fields(b, f);  // Batch, or the user's own struct
-  else return f(std::forward<B>(b));
+  if constexpr (tuple_like<U>)
+    return std::apply(f, std::forward<B>(b));
+  else if constexpr (std::is_aggregate_v<U>)
+    return reflect::with_fields(b, f);  // Batch, or the user's own struct
+  else
+    return f(std::forward<B>(b));
 }
 struct FromModel {};  // no loss given: the model itself returns it
 template <class M, class L, class B>
 Tensor loss_of(M& m, const L& loss, B&& batch) {
   return apply_batch(
       [&](auto&&... a) -> Tensor {
-        if constexpr (std::same_as<L, FromModel>) return m(a...);
-        else if constexpr (std::invocable<const L&, M&, decltype(a)...>) return loss(m, a...);       // loss(model, x, y)
-        else return [&](auto&& x, auto&&... y) -> Tensor { return loss(m(x), y...); }(a...);         // loss(model(x), y)
+        if constexpr (std::same_as<L, FromModel>)
+          return m(a...);
+        else if constexpr (std::invocable<const L&, M&, decltype(a)...>)
+          return loss(m, a...);  // loss(model, x, y)
+        else
+          return
+              [&](auto&& x, auto&&... y) -> Tensor { return loss(m(x), y...); }(a...);  // loss(model(x), y)
       },
       std::forward<B>(batch));
 }
 template <class R>
-concept data_range = requires(std::remove_reference_t<R>& r) { r.begin(); };
+concept data_range = requires(std::remove_reference_t<R>& r) {
+  r.begin();
+};
 }  // namespace detail
 
 template <class M, class L, class R>
 class Minimize {
  public:
-  Minimize(M& m, L loss, R&& data, Rule rule) : m_(m), loss_(std::move(loss)), data_(std::forward<R>(data)), opt_(m, std::move(rule)) {}
+  Minimize(M& m, L loss, R&& data, Rule rule)
+      : m_(m), loss_(std::move(loss)), data_(std::forward<R>(data)), opt_(m, std::move(rule)) {}
   class iterator {
    public:
     using value_type = double;
@@ -63,8 +73,10 @@ class Minimize {
 
    private:
     void pull() {
-      if (*i_ == p_->data_.end()) p_ = nullptr;
-      else loss_ = p_->step(**i_);
+      if (*i_ == p_->data_.end())
+        p_ = nullptr;
+      else
+        loss_ = p_->step(**i_);
     }
     Minimize* p_ = nullptr;
     std::optional<begin_t<R>> i_;
@@ -73,11 +85,8 @@ class Minimize {
   /// The first update is made here. Another pass goes on with what the optimiser remembers.
   iterator begin() { return iterator(this); }
   std::default_sentinel_t end() const { return {}; }
-  std::ptrdiff_t size() const
-    requires requires(const std::remove_reference_t<R>& r) { r.size(); }
-  {
-    return static_cast<std::ptrdiff_t>(data_.size());
-  }
+  std::ptrdiff_t size() const requires requires(const std::remove_reference_t<R>& r) { r.size(); }
+  { return static_cast<std::ptrdiff_t>(data_.size()); }
   Optimizer& optimizer() { return opt_; }
   /// One update on one batch; the loss before it.
   template <class B>
@@ -100,21 +109,19 @@ auto minimize(M& m, L loss, R&& data, Rule rule) {
   return Minimize<M, L, R>(m, std::move(loss), std::forward<R>(data), std::move(rule));
 }
 template <class M, class R>
-  requires detail::data_range<R>
+requires detail::data_range<R>
 auto minimize(M& m, R&& data, Rule rule) {
   return Minimize<M, detail::FromModel, R>(m, {}, std::forward<R>(data), std::move(rule));
 }
 
-#define KNET_MINIMIZER(name, Type)                                            \
-  template <class M, class L, class R>                                        \
-  auto name(M& m, L loss, R&& data, Type o = {}) {                            \
-    return minimize(m, std::move(loss), std::forward<R>(data), Rule(o));      \
-  }                                                                           \
-  template <class M, class R>                                                 \
-    requires detail::data_range<R>                                            \
-  auto name(M& m, R&& data, Type o = {}) {                                    \
-    return minimize(m, std::forward<R>(data), Rule(o));                       \
-  }
+#define KNET_MINIMIZER(name, Type)                                       \
+  template <class M, class L, class R>                                   \
+  auto name(M& m, L loss, R&& data, Type o = {}) {                       \
+    return minimize(m, std::move(loss), std::forward<R>(data), Rule(o)); \
+  }                                                                      \
+  template <class M, class R>                                            \
+  requires detail::data_range<R>                                         \
+  auto name(M& m, R&& data, Type o = {}) { return minimize(m, std::forward<R>(data), Rule(o)); }
 KNET_MINIMIZER(sgd, SGD)
 KNET_MINIMIZER(momentum, Momentum)
 KNET_MINIMIZER(nesterov, Nesterov)

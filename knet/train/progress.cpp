@@ -8,19 +8,24 @@
 
 namespace knet {
 namespace {
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 std::string clock_text(double seconds) {
   const auto s = static_cast<long>(seconds + 0.5);
   char b[40];
-  if (s >= 3600) std::snprintf(b, sizeof b, "%02ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-  else std::snprintf(b, sizeof b, "%02ld:%02ld", s / 60, s % 60);
+  if (s >= 3600)
+    std::snprintf(b, sizeof b, "%02ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+  else
+    std::snprintf(b, sizeof b, "%02ld:%02ld", s / 60, s % 60);
   return b;
 }
 std::string bar(double share) {  // 20 cells in eighths
   static const char* const parts[] = {" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   const int eighths = static_cast<int>(share * 160);
   std::string r = "┣";
-  for (int i = 0; i < 20; ++i) r += eighths >= 8 * (i + 1) ? "█" : eighths > 8 * i ? parts[eighths - 8 * i] : " ";
+  for (int i = 0; i < 20; ++i)
+    r += eighths >= 8 * (i + 1) ? "█" : eighths > 8 * i ? parts[eighths - 8 * i] : " ";
   return r + "┫ ";
 }
 }  // namespace
@@ -38,7 +43,8 @@ bool Meter::tick(double value) {
   info_.value = value;
   info_.average = info_.done == 0 ? value : 0.99 * info_.average + 0.01 * value;
   ++info_.done;
-  const bool due = (o_.steps > 0 && info_.done % o_.steps == 0) || (o_.seconds > 0 && now() - last_time_ >= o_.seconds);
+  const bool due =
+      (o_.steps > 0 && info_.done % o_.steps == 0) || (o_.seconds > 0 && now() - last_time_ >= o_.seconds);
   const bool first = info_.done == 1 && terminal_;
   if (!due && !first) return true;
   std::string message;
@@ -62,14 +68,16 @@ void Meter::draw(const std::string& message, bool last) {
   std::string line;
   const std::string rate = [&] {
     char r[40];
-    std::snprintf(r, sizeof r, speed >= 1 || speed == 0 ? "%.2fi/s" : "%.2fs/i", speed >= 1 || speed == 0 ? speed : 1 / speed);
+    std::snprintf(r, sizeof r, speed >= 1 || speed == 0 ? "%.2fi/s" : "%.2fs/i",
+                  speed >= 1 || speed == 0 ? speed : 1 / speed);
     return std::string(r);
   }();
   if (info_.total > 0) {
     const double share = static_cast<double>(info_.done) / static_cast<double>(info_.total);
     line = bar(std::fmin(share, 1));
-    std::snprintf(b, sizeof b, "[%.2f%%, %td/%td, %s/%s, %s] ", 100 * share, info_.done, info_.total, clock_text(elapsed).c_str(),
-                  clock_text(share > 0 ? elapsed / share : 0).c_str(), rate.c_str());
+    std::snprintf(b, sizeof b, "[%.2f%%, %td/%td, %s/%s, %s] ", 100 * share, info_.done, info_.total,
+                  clock_text(elapsed).c_str(), clock_text(share > 0 ? elapsed / share : 0).c_str(),
+                  rate.c_str());
   } else {
     std::snprintf(b, sizeof b, "[%td, %s, %s] ", info_.done, clock_text(elapsed).c_str(), rate.c_str());
   }

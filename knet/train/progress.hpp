@@ -1,5 +1,5 @@
-// progress(range): passes values on and draws a bar on stderr: percent, done of total, time, speed, and a message.
-// Where stderr is not a terminal, plain lines, seldom.
+// progress(range): passes values on and draws a bar on stderr: percent, done of total, time, speed, and a
+// message. Where stderr is not a terminal, plain lines, seldom.
 #pragma once
 #include <cstddef>
 #include <cstdio>
@@ -16,8 +16,8 @@ namespace knet {
 
 /// What the message function is told.
 struct ProgressInfo {
-  double value = 0;           ///< the current element
-  double average = 0;         ///< running average of the elements
+  double value = 0;    ///< the current element
+  double average = 0;  ///< running average of the elements
   std::ptrdiff_t done = 0;
   std::ptrdiff_t total = -1;  ///< -1: unknown
 };
@@ -128,8 +128,10 @@ class ConvergeRange {
     }
     double operator*() const { return value_; }
     iterator& operator++() {
-      if (stop_) p_ = nullptr;
-      else ++*i_, look();
+      if (stop_)
+        p_ = nullptr;
+      else
+        ++*i_, look();
       return *this;
     }
     void operator++(int) { ++*this; }

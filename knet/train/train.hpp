@@ -16,8 +16,7 @@ struct TrainLog {
 };
 /// train(progress(adam(model, nll, data))): runs it to the end.
 template <class R>
-  requires detail::data_range<R>
-TrainLog train(R&& r) {
+requires detail::data_range<R> TrainLog train(R&& r) {
   TrainLog t;
   for (double v : r) {
     if (t.steps++ == 0) t.first = v;
@@ -60,7 +59,7 @@ double count_labels(const Tensor& y);  // other than `ignore`
 }
 /// Share of right answers over all batches (x, y); labels of `ignore` are not counted.
 template <class M, class R>
-  requires detail::data_range<R>
+requires detail::data_range<R>
 double accuracy(const M& model, R&& data) {
   double right = 0, count = 0;
   for (auto&& b : data) {

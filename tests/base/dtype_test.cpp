@@ -70,7 +70,8 @@ TEST(Dispatch, TakesItsFamilyAndNamesTheCaller) {
   using V = std::vector<DType>;
   EXPECT_EQ(taken([](DType t, auto f) { dispatch_float("someone", t, f); }), (V{f32, f64}));
   EXPECT_EQ(taken([](DType t, auto f) { dispatch_number("someone", t, f); }), (V{f32, f64, i32, i64, u8}));
-  EXPECT_EQ(taken([](DType t, auto f) { dispatch_any("someone", t, f); }), (V{f32, f64, i32, i64, u8, boolean}));
+  EXPECT_EQ(taken([](DType t, auto f) { dispatch_any("someone", t, f); }),
+            (V{f32, f64, i32, i64, u8, boolean}));
   EXPECT_EQ(taken([](DType t, auto f) { dispatch_index("someone", t, f); }), (V{i32, i64, u8}));
 }
 

@@ -14,7 +14,8 @@ using namespace knet;
 namespace {
 
 TEST(Text, PrintsPartsOneAfterTheOther) {
-  EXPECT_EQ(text("matmul: ", Shape{2, 3}, " x ", Shape{4}, " of ", f32, ' ', 7), "matmul: [2, 3] x [4] of f32 7");
+  EXPECT_EQ(text("matmul: ", Shape{2, 3}, " x ", Shape{4}, " of ", f32, ' ', 7),
+            "matmul: [2, 3] x [4] of f32 7");
   EXPECT_EQ(text(std::string("one")), "one");
 }
 

@@ -106,7 +106,8 @@ TEST_F(Pool, PeakIsTheMostEverInUse) {
 }
 
 TEST_F(Pool, SteadyStateAsksTheSystemForNothing) {
-  const std::size_t sizes[] = {16, 400, 400, 12'000, 700'000, 700'000, 5'000'000, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64};
+  const std::size_t sizes[] = {16, 400, 400, 12'000, 700'000, 700'000, 5'000'000, 64, 64,
+                               64, 64,  64,  64,     64,      64,      64,        64, 64};
   std::vector<std::pair<void*, std::size_t>> held;
   const auto step = [&] {
     for (std::size_t s : sizes) held.emplace_back(pool::allocate(s), s);
@@ -167,7 +168,8 @@ TEST_F(Pool, BlocksOfAnEndedThreadAreUsedAgain) {
   for (void* q : p) pool::deallocate(q, 9000);
 }
 
-// One thread allocates, the other frees: blocks must travel back, or the system would be asked again and again.
+// One thread allocates, the other frees: blocks must travel back, or the system would be asked again and
+// again.
 TEST_F(Pool, AProducerAndAConsumerReachASteadyState) {
   const auto round = [] {
     std::vector<void*> blocks(64);
@@ -211,8 +213,8 @@ TEST_F(Pool, ManyThreadsAtOnce) {
 }
 
 TEST_F(Pool, HugeSizesAreAnErrorWithTheSize) {
-  for (std::size_t bytes : {std::numeric_limits<std::size_t>::max(), std::size_t{1} << 63, (std::size_t{1} << 62) + 1,
-                            std::size_t{1} << 62, std::size_t{1} << 56}) {
+  for (std::size_t bytes : {std::numeric_limits<std::size_t>::max(), std::size_t{1} << 63,
+                            (std::size_t{1} << 62) + 1, std::size_t{1} << 62, std::size_t{1} << 56}) {
     try {
       pool::allocate(bytes);
       ADD_FAILURE() << bytes << " bytes were handed out";

@@ -14,7 +14,9 @@ using namespace knet;
 namespace {
 
 using Four = std::array<std::uint32_t, 4>;
-constexpr std::uint64_t join(std::uint32_t low, std::uint32_t high) { return std::uint64_t{high} << 32 | low; }
+constexpr std::uint64_t join(std::uint32_t low, std::uint32_t high) {
+  return std::uint64_t{high} << 32 | low;
+}
 
 // "philox4x32 10" of kat_vectors in Random123 (Salmon et al. 2011): counter, key, result.
 TEST(Philox, KnownAnswers) {
@@ -34,15 +36,16 @@ TEST(Philox, KnownAnswers) {
   };
   for (const auto& v : vectors) {
     Four out;
-    philox::block({join(v.key[0], v.key[1]), join(v.counter[2], v.counter[3])}, join(v.counter[0], v.counter[1]),
-                  out.data());
+    philox::block({join(v.key[0], v.key[1]), join(v.counter[2], v.counter[3])},
+                  join(v.counter[0], v.counter[1]), out.data());
     EXPECT_EQ(out, v.result);
   }
 }
 
 TEST(Philox, NumbersAreTheWordsOfTheBlocks) {
   const RandomKey key{42, 7};
-  for (std::uint64_t i : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{6}, (std::uint64_t{1} << 40) + 3}) {
+  for (std::uint64_t i :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{6}, (std::uint64_t{1} << 40) + 3}) {
     Four out;
     philox::block(key, i / 4, out.data());
     EXPECT_EQ(philox::number(key, i), out[i % 4]);

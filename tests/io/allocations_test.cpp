@@ -6,7 +6,7 @@
 
 std::atomic<std::size_t> io_test::largest_new{0};
 
-void* operator new(std::size_t n) {
+[[gnu::noinline]] void* operator new(std::size_t n) {
   auto& most = io_test::largest_new;
   for (std::size_t old = most; n > old && !most.compare_exchange_weak(old, n);) {
   }

@@ -1,6 +1,6 @@
-// The matrix product between the micro-kernel and the caller: which operand is packed, how the loops are blocked
-// for the caches and how the work is split over threads. Compiled for each instruction set; the best one the
-// machine has is chosen at run time.
+// The matrix product between the micro-kernel and the caller: which operand is packed, how the loops are
+// blocked for the caches and how the work is split over threads. Compiled for each instruction set; the best
+// one the machine has is chosen at run time.
 //
 // An element of c is always the same sum in the same order, whatever the number of threads and whether b came
 // packed: k is cut at places that depend on k alone.
@@ -9,7 +9,8 @@
 #include "knet/base/threads.hpp"
 #include "knet/device/pool.hpp"
 
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "knet/kernels/cpu/gemm.cpp"
 #include "hwy/foreach_target.h"
@@ -42,15 +43,16 @@ bool simple(Unary act) { return act == Unary::identity || act == Unary::relu; }
 
 // ---- blocked product ----
 
-constexpr Int block_k = 320;                // a panel of b over that many steps stays in the first cache
-constexpr Int block_m = 12 * max_rows;      // rows of a that stay in the second
-constexpr Int pack_a_panels = 5;            // panels of b from which packing a pays
-constexpr Int direct_bytes = 32 * 1024;     // b that needs no packing because it stays in the first cache
-constexpr Int direct_rows = 4 * max_rows;   // rows of c from which packing b pays
+constexpr Int block_k = 320;               // a panel of b over that many steps stays in the first cache
+constexpr Int block_m = 12 * max_rows;     // rows of a that stay in the second
+constexpr Int pack_a_panels = 5;           // panels of b from which packing a pays
+constexpr Int direct_bytes = 32 * 1024;    // b that needs no packing because it stays in the first cache
+constexpr Int direct_rows = 4 * max_rows;  // rows of c from which packing b pays
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
-constexpr Int long_row_bytes = 1 << 20;     // b too large for the caches
-constexpr Int most_double_rows = HWY_TARGET == HWY_AVX3 ? 4 : 3;  // rows of c up to which two panels fit the registers
-constexpr Int dot_rows = 16;                // rows of c up to which dot products beat packing b
+constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
+constexpr Int most_double_rows =
+    HWY_TARGET == HWY_AVX3 ? 4 : 3;  // rows of c up to which two panels fit the registers
+constexpr Int dot_rows = 16;         // rows of c up to which dot products beat packing b
 
 /// Where b comes from: packed panels over the whole of k, its own rows, or panels packed on the way.
 enum class Source { panels, rows, pack };
@@ -66,13 +68,20 @@ void pack_panels(const T* b, Int bk, Int bn, Int k, Int n, Int p0, Int p1, T* ou
 
 template <class T, bool kMask>
 HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half) {
-  if (panels == 4) micro<T, 1, 2, 4, kMask>(t);
-  else if (panels == 2 && rows == 1) micro<T, 1, 2, 2, kMask>(t);
-  else if (panels == 2 && rows == 2) micro<T, 2, 2, 2, kMask>(t);
-  else if (panels == 2 && rows == 3) micro<T, 3, 2, 2, kMask>(t);
-  else if (panels == 2) micro<T, 4, 2, 2, kMask>(t);
-  else if (half) micro_for<T, 1, kMask>(rows)(t);
-  else micro_for<T, 2, kMask>(rows)(t);
+  if (panels == 4)
+    micro<T, 1, 2, 4, kMask>(t);
+  else if (panels == 2 && rows == 1)
+    micro<T, 1, 2, 2, kMask>(t);
+  else if (panels == 2 && rows == 2)
+    micro<T, 2, 2, 2, kMask>(t);
+  else if (panels == 2 && rows == 3)
+    micro<T, 3, 2, 2, kMask>(t);
+  else if (panels == 2)
+    micro<T, 4, 2, 2, kMask>(t);
+  else if (half)
+    micro_for<T, 1, kMask>(rows)(t);
+  else
+    micro_for<T, 2, kMask>(rows)(t);
 }
 
 /// Rows [m0, m1) of the panels [p0, p1) of c. `b` is what `source` says.
@@ -84,7 +93,8 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
   const Int parts = (g.k + block_k - 1) / block_k, longest = (g.k + parts - 1) / parts;
   const bool one_block = m1 - m0 <= block_m;
   // Packed b is used at once when all rows of c fit one block, else by one block of rows after the other.
-  const Int group = source != Source::pack ? p1 - p0 : std::min(p1 - p0, one_block ? few_panels : many_panels);
+  const Int group =
+      source != Source::pack ? p1 - p0 : std::min(p1 - p0, one_block ? few_panels : many_panels);
   const Int blocks_of_a = (std::min(block_m, m1 - m0) + max_rows - 1) / max_rows;
   const Scratch<T> packed_a(pack_a ? blocks_of_a * row_width<T>() * longest : 0);
   const Scratch<T> packed_b(source == Source::pack ? group * W * longest : 0);
@@ -120,7 +130,8 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
           t.cols = whole ? np * W : g.n - p * W;
           t.b = panel + (p - g0) * t.panel_stride;
           t.bias = ends && g.bias ? g.bias + p * W : nullptr;
-          const bool half = t.cols - (np - 1) * W <= N, mask = native_mask && source == Source::rows && !whole;
+          const bool half = t.cols - (np - 1) * W <= N,
+                     mask = native_mask && source == Source::rows && !whole;
           for (Int i = 0; i < count; ++i) {
             const Int r0 = rows * i / count, r = rows * (i + 1) / count - r0;
             t.a = pack_a ? packed_a.get() + i * row_width<T>() * t.k : g.a + (mb + r0) * g.am + k0 * g.ak;
@@ -149,7 +160,8 @@ template <class T>
 void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
   constexpr Int W = panel_width<T>();
   const Int grain = std::max<Int>(1, 65536 / std::max<Int>(1, k * W));
-  parallel_for((n + W - 1) / W, grain, [&](Int p0, Int p1) { pack_panels(b, bk, bn, k, n, p0, p1, out + p0 * W * k); });
+  parallel_for((n + W - 1) / W, grain,
+               [&](Int p0, Int p1) { pack_panels(b, bk, bn, k, n, p0, p1, out + p0 * W * k); });
 }
 
 template <class T>
@@ -159,12 +171,13 @@ void blocked(const Gemm<T>& g) {
   const bool may_read = g.b && g.bn == 1 && (native_mask || g.n % W == 0);
   const Source source =
       g.packed ? Source::panels
-      : may_read && (g.m <= direct_rows || g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes) ? Source::rows
-                                                                                                    : Source::pack;
+      : may_read && (g.m <= direct_rows || g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes)
+          ? Source::rows
+          : Source::pack;
   const T* b = source == Source::panels ? g.packed : g.b;
   const Int parts = g.m * g.n * g.k < gemm_thread_work ? 1 : threads();
-  // Split what leaves the smaller largest part, counted in vectors of c. Parts of panels are packed by the thread
-  // that uses them; for parts of rows b goes from one core's cache to the other's.
+  // Split what leaves the smaller largest part, counted in vectors of c. Parts of panels are packed by the
+  // thread that uses them; for parts of rows b goes from one core's cache to the other's.
   const Int vectors = (g.n + N - 1) / N;
   const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
   if (parts > 1 && by_rows * 10 < by_panels * 9) {
@@ -173,8 +186,10 @@ void blocked(const Gemm<T>& g) {
     parallel_for(parts, 1, [&](Int t0, Int t1) {
       const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
       if (m0 == m1) return;
-      if (source == Source::pack) run_tiles<T>(g, Source::panels, packed.get(), m0, m1, 0, panels);
-      else run_tiles(g, source, b, m0, m1, 0, panels);
+      if (source == Source::pack)
+        run_tiles<T>(g, Source::panels, packed.get(), m0, m1, 0, panels);
+      else
+        run_tiles(g, source, b, m0, m1, 0, panels);
     });
   } else {
     parallel_for(parts, 1, [&](Int t0, Int t1) {
@@ -196,7 +211,8 @@ void long_row(const Gemm<T>& g, Int n0, Int n1) {
   for (Int q = 0; q < parts; ++q) {
     const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
     for (Int i = k0; i < k1; i += 8) {
-      add_rows(g.a + i * g.ak, g.ak, g.b + i * g.bk + n0, g.bk, static_cast<int>(std::min<Int>(8, k1 - i)), n, i > k0, s);
+      add_rows(g.a + i * g.ak, g.ak, g.b + i * g.bk + n0, g.bk, static_cast<int>(std::min<Int>(8, k1 - i)), n,
+               i > k0, s);
     }
     const bool add = g.accumulate || q > 0, ends = q == parts - 1;
     for (Int j = 0; j < n; ++j) {
@@ -270,8 +286,10 @@ void dot_product(Gemm<T> g) {
   parallel_for(parts, 1, [&](Int t0, Int t1) {
     const Int i0 = units * t0 / parts * unit, i1 = std::min(size, units * t1 / parts * unit);
     if (i0 >= i1) return;
-    if (rows) dot_block(g, i0, i1, 0, g.n);
-    else dot_block(g, 0, g.m, i0, i1);
+    if (rows)
+      dot_block(g, i0, i1, 0, g.n);
+    else
+      dot_block(g, 0, g.m, i0, i1);
   });
 }
 
@@ -335,7 +353,8 @@ void gemm(const Gemm<double>& g) { HWY_DYNAMIC_DISPATCH(run_f64)(g); }
 void gemm_pack(const float* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(pack_f32)(b, bk, bn, k, n, out);
 }
-void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, double* out) {
+void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n,
+               double* out) {
   HWY_DYNAMIC_DISPATCH(pack_f64)(b, bk, bn, k, n, out);
 }
 template <class T>

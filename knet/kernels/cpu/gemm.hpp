@@ -34,11 +34,13 @@ std::size_t gemm_packed_size(std::int64_t k, std::int64_t n);
 
 /// Packs b into panels of as many columns as the micro-kernel is wide.
 void gemm_pack(const float* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, float* out);
-void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, double* out);
+void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n,
+               double* out);
 
 /// y = act(y) on a block of rows, in place.
 template <class T>
-void apply_activation(Unary act, double alpha, T* y, std::int64_t rows, std::int64_t cols, std::int64_t stride);
+void apply_activation(Unary act, double alpha, T* y, std::int64_t rows, std::int64_t cols,
+                      std::int64_t stride);
 
 /// Multiply-adds from which a second thread pays.
 inline constexpr std::int64_t gemm_thread_work = 120'000;

@@ -1,8 +1,8 @@
 // The innermost loops of the matrix product for one instruction set: packing of panels, the register-blocked
 // micro-kernel and the kernel of dot products. Included once per target by gemm.cpp.
 //
-// A panel holds `width` columns of b (or rows of a) side by side: element (i, k) at panel[k * width + i]. Lanes
-// past the last column hold copies of the last column; what is computed from them is never stored.
+// A panel holds `width` columns of b (or rows of a) side by side: element (i, k) at panel[k * width + i].
+// Lanes past the last column hold copies of the last column; what is computed from them is never stored.
 #if defined(KNET_GEMM_MICRO_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef KNET_GEMM_MICRO_INL_HPP
 #undef KNET_GEMM_MICRO_INL_HPP
@@ -90,9 +90,9 @@ template <class T>
 HWY_INLINE hn::Vec<Tag<T>> four_blocks(const T* const* rows, int step, Int k) {
   const hn::Full128<T> d1;
   const hn::Full256<T> d2;
-  return hn::Combine(
-      Tag<T>(), hn::Combine(d2, hn::LoadU(d1, rows[3 * step] + k), hn::LoadU(d1, rows[2 * step] + k)),
-      hn::Combine(d2, hn::LoadU(d1, rows[step] + k), hn::LoadU(d1, rows[0] + k)));
+  return hn::Combine(Tag<T>(),
+                     hn::Combine(d2, hn::LoadU(d1, rows[3 * step] + k), hn::LoadU(d1, rows[2 * step] + k)),
+                     hn::Combine(d2, hn::LoadU(d1, rows[step] + k), hn::LoadU(d1, rows[0] + k)));
 }
 #endif
 #if HWY_MAX_BYTES >= 16
@@ -185,8 +185,8 @@ struct Tile {
   const T* bias;  // of this tile's columns, or null
 };
 
-/// MR rows times NP panels of NV vectors. Row i of a is reached from three pointers with the multiples of am an
-/// address can hold, so that fourteen rows take five registers.
+/// MR rows times NP panels of NV vectors. Row i of a is reached from three pointers with the multiples of am
+/// an address can hold, so that fourteen rows take five registers.
 template <class T, int MR, int NV, int NP, bool kMask>
 HWY_NOINLINE void micro(const Tile<T>& t) {
   const Tag<T> d;
@@ -221,7 +221,11 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
     for (int i = 0; i < MR; ++i) {
       const char* p = i < 5 ? p0 : i < 10 ? p1 : p2;
       const int r = i % 5;
-      const T* x = reinterpret_cast<const T*>(r == 0 ? p : r == 1 ? p + am : r == 2 ? p + 2 * am : r == 3 ? p + am3 : p + 4 * am);
+      const T* x = reinterpret_cast<const T*>(r == 0   ? p
+                                              : r == 1 ? p + am
+                                              : r == 2 ? p + 2 * am
+                                              : r == 3 ? p + am3
+                                                       : p + 4 * am);
       const V av = hn::Set(d, *x);
       KNET_UNROLL
       for (int j = 0; j < W; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
@@ -286,9 +290,12 @@ HWY_INLINE void sum_lanes(const hn::Vec<Tag<T>>* v, T* HWY_RESTRICT out) {
   hn::Vec<Tag<T>> s;
   if constexpr (sizeof(T) == 4) {
     const hn::Repartition<double, Tag<T>> wide;
-    const auto t0 = hn::BitCast(wide, hn::Add(hn::InterleaveLower(d, v[0], v[1]), hn::InterleaveUpper(d, v[0], v[1])));
-    const auto t1 = hn::BitCast(wide, hn::Add(hn::InterleaveLower(d, v[2], v[3]), hn::InterleaveUpper(d, v[2], v[3])));
-    s = hn::Add(hn::BitCast(d, hn::InterleaveLower(wide, t0, t1)), hn::BitCast(d, hn::InterleaveUpper(wide, t0, t1)));
+    const auto t0 =
+        hn::BitCast(wide, hn::Add(hn::InterleaveLower(d, v[0], v[1]), hn::InterleaveUpper(d, v[0], v[1])));
+    const auto t1 =
+        hn::BitCast(wide, hn::Add(hn::InterleaveLower(d, v[2], v[3]), hn::InterleaveUpper(d, v[2], v[3])));
+    s = hn::Add(hn::BitCast(d, hn::InterleaveLower(wide, t0, t1)),
+                hn::BitCast(d, hn::InterleaveUpper(wide, t0, t1)));
   } else {
     s = hn::Add(hn::InterleaveLower(d, v[0], v[1]), hn::InterleaveUpper(d, v[0], v[1]));
   }
@@ -355,7 +362,8 @@ HWY_NOINLINE void dots(const T* const* a, const T* const* b, Int k, T* HWY_RESTR
 
 // ---- a row times a large matrix ----
 
-/// y[j] (+)= sum over `steps` (at most 8) of x[q * xs] b[q * bk + j] for j < n: reads whole rows of b, as memory likes.
+/// y[j] (+)= sum over `steps` (at most 8) of x[q * xs] b[q * bk + j] for j < n: reads whole rows of b, as
+/// memory likes.
 template <class T>
 void add_rows(const T* x, Int xs, const T* b, Int bk, int steps, Int n, bool add, T* HWY_RESTRICT y) {
   const Tag<T> d;
@@ -379,7 +387,8 @@ void add_rows(const T* x, Int xs, const T* b, Int bk, int steps, Int n, bool add
   }
   for (; j < n; j += N) {
     auto s = add ? load_first(d, y + j, n - j) : hn::Zero(d);
-    for (int q = 0; q < steps; ++q) s = hn::MulAdd(hn::Set(d, x[q * xs]), load_first(d, b + q * bk + j, n - j), s);
+    for (int q = 0; q < steps; ++q)
+      s = hn::MulAdd(hn::Set(d, x[q * xs]), load_first(d, b + q * bk + j, n - j), s);
     store_first(s, d, y + j, n - j);
   }
 }

@@ -66,7 +66,9 @@ To converted(From v) {
 void copy(const Array& x, const Array& y) {
   dispatch_all(x.dtype, [&]<class From>(type<From>) {
     dispatch_all(y.dtype, [&]<class To>(type<To>) {
-      walk([&](const auto& at, std::int64_t) { y.as<To>()[at[1]] = converted<To>(x.as<const From>()[at[0]]); }, x, y);
+      walk(
+          [&](const auto& at, std::int64_t) { y.as<To>()[at[1]] = converted<To>(x.as<const From>()[at[0]]); },
+          x, y);
     });
   });
 }
@@ -78,7 +80,9 @@ void fill(double value, const Array& y) {
 }
 void arange(double start, double step, const Array& y) {
   dispatch_all(y.dtype, [&]<class T>(type<T>) {
-    walk([&](const auto& at, std::int64_t i) { y.as<T>()[at[0]] = converted<T>(start + step * static_cast<double>(i)); }, y);
+    walk([&](const auto& at,
+             std::int64_t i) { y.as<T>()[at[0]] = converted<T>(start + step * static_cast<double>(i)); },
+         y);
   });
 }
 

@@ -28,7 +28,8 @@ template <class T>
 T divided(Binary op, T a, T b) {  // integers, rounded down; by 0 gives 0, not a signal
   if (b == 0) return 0;
   if constexpr (std::is_signed_v<T>) {
-    if (b == -1) return op == Binary::remainder ? T(0) : static_cast<T>(T(0) - static_cast<std::make_unsigned_t<T>>(a));
+    if (b == -1)
+      return op == Binary::remainder ? T(0) : static_cast<T>(T(0) - static_cast<std::make_unsigned_t<T>>(a));
   }
   const T q = static_cast<T>(a / b), r = static_cast<T>(a % b);
   const bool down = r != 0 && ((r < 0) != (b < 0));
@@ -71,20 +72,28 @@ void unary(Unary op, double a, double b, const Array& x, const Array& y) {
     const T* p = x.as<const T>();
     if (gives_boolean(op)) {
       bool* q = y.as<bool>();
-      walk([&](const auto& at, std::int64_t) {
-        const T v = p[at[0]];
-        if (op == Unary::logical_not) {
-          q[at[1]] = !v;
-        } else if constexpr (std::is_floating_point_v<T>) {
-          q[at[1]] = op == Unary::is_nan ? std::isnan(v) : op == Unary::is_inf ? std::isinf(v) : std::isfinite(v);
-        } else {
-          q[at[1]] = op == Unary::is_finite;
-        }
-      }, x, y);
+      walk(
+          [&](const auto& at, std::int64_t) {
+            const T v = p[at[0]];
+            if (op == Unary::logical_not) {
+              q[at[1]] = !v;
+            } else if constexpr (std::is_floating_point_v<T>) {
+              q[at[1]] = op == Unary::is_nan   ? std::isnan(v)
+                         : op == Unary::is_inf ? std::isinf(v)
+                                               : std::isfinite(v);
+            } else {
+              q[at[1]] = op == Unary::is_finite;
+            }
+          },
+          x, y);
     } else if constexpr (!std::is_same_v<T, bool>) {
       T* q = y.as<T>();
       fn::dispatch_unary(op, [&]<class F>(F) {
-        walk([&](const auto& at, std::int64_t) { q[at[1]] = F::value(fn::Scalar<T>(p[at[0]]), fn::Params{a, b}).v; }, x, y);
+        walk(
+            [&](const auto& at, std::int64_t) {
+              q[at[1]] = F::value(fn::Scalar<T>(p[at[0]]), fn::Params{a, b}).v;
+            },
+            x, y);
       });
     } else {
       fail<DTypeError>(fn::name_of(op), ": does not take boolean");
@@ -92,7 +101,8 @@ void unary(Unary op, double a, double b, const Array& x, const Array& y) {
   });
 }
 
-void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy, const Array& dx) {
+void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy,
+                const Array& dx) {
   dispatch_float("unary_grad", dy.dtype, [&]<class T>(type<T>) {
     // An array that is not needed stands still on one zero.
     T zero = 0;
@@ -105,10 +115,13 @@ void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, co
     };
     const Array xs = or_zero(x), ys = or_zero(y);
     fn::dispatch_unary(op, [&]<class F>(F) {
-      walk([&](const auto& at, std::int64_t) {
-        const fn::Scalar<T> v(xs.as<const T>()[at[1]]), r(ys.as<const T>()[at[2]]), d(dy.as<const T>()[at[3]]);
-        dx.as<T>()[at[0]] = (d * F::grad(v, r, fn::Params{a, b})).v;
-      }, dx, xs, ys, dy);
+      walk(
+          [&](const auto& at, std::int64_t) {
+            const fn::Scalar<T> v(xs.as<const T>()[at[1]]), r(ys.as<const T>()[at[2]]),
+                d(dy.as<const T>()[at[3]]);
+            dx.as<T>()[at[0]] = (d * F::grad(v, r, fn::Params{a, b})).v;
+          },
+          dx, xs, ys, dy);
     });
   });
 }
@@ -116,13 +129,18 @@ void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, co
 void binary(Binary op, const Array& a, const Array& b, const Array& y) {
   dispatch_any("binary", a.dtype, [&]<class T>(type<T>) {
     if (gives_boolean(op)) {
-      walk([&](const auto& at, std::int64_t) {
-        y.as<bool>()[at[2]] = static_cast<bool>(compared(op, a.as<const T>()[at[0]], b.as<const T>()[at[1]]));
-      }, a, b, y);
+      walk(
+          [&](const auto& at, std::int64_t) {
+            y.as<bool>()[at[2]] =
+                static_cast<bool>(compared(op, a.as<const T>()[at[0]], b.as<const T>()[at[1]]));
+          },
+          a, b, y);
     } else if constexpr (!std::is_same_v<T, bool>) {
-      walk([&](const auto& at, std::int64_t) {
-        y.as<T>()[at[2]] = value(op, a.as<const T>()[at[0]], b.as<const T>()[at[1]]);
-      }, a, b, y);
+      walk(
+          [&](const auto& at, std::int64_t) {
+            y.as<T>()[at[2]] = value(op, a.as<const T>()[at[0]], b.as<const T>()[at[1]]);
+          },
+          a, b, y);
     } else {
       fail<DTypeError>(fn::name_of(op), ": does not take boolean");
     }
@@ -133,10 +151,12 @@ void binary_scalar(Binary op, const Array& x, double s, bool first, const Array&
   dispatch_any("binary", x.dtype, [&]<class T>(type<T>) {
     // Integers are compared with the number itself: 2 > 1.5.
     if (gives_boolean(op) && !std::is_floating_point_v<T>) {
-      walk([&](const auto& at, std::int64_t) {
-        const double v = static_cast<double>(x.as<const T>()[at[0]]);
-        y.as<bool>()[at[1]] = (first ? compared(op, s, v) : compared(op, v, s)) != 0;
-      }, x, y);
+      walk(
+          [&](const auto& at, std::int64_t) {
+            const double v = static_cast<double>(x.as<const T>()[at[0]]);
+            y.as<bool>()[at[1]] = (first ? compared(op, s, v) : compared(op, v, s)) != 0;
+          },
+          x, y);
       return;
     }
     Array c = x;
@@ -149,9 +169,11 @@ void binary_scalar(Binary op, const Array& x, double s, bool first, const Array&
 
 void where(const Array& mask, const Array& a, const Array& b, const Array& y) {
   const auto run = [&]<class T>(type<T>) {
-    walk([&](const auto& at, std::int64_t) {
-      y.as<T>()[at[3]] = mask.as<const bool>()[at[0]] ? a.as<const T>()[at[1]] : b.as<const T>()[at[2]];
-    }, mask, a, b, y);
+    walk(
+        [&](const auto& at, std::int64_t) {
+          y.as<T>()[at[3]] = mask.as<const bool>()[at[0]] ? a.as<const T>()[at[1]] : b.as<const T>()[at[2]];
+        },
+        mask, a, b, y);
   };
   switch (size_of(a.dtype)) {  // bits are moved, not numbers
     case 8: return run(type<std::uint64_t>{});

@@ -9,7 +9,8 @@ template <class F>
 void each_id(const Array& ids, const F& f) {
   dispatch_index("index", ids.dtype, [&]<class I>(type<I>) {
     const std::int64_t step = ids.ndim > 0 ? ids.stride[0] : 0;
-    for (std::int64_t i = 0, n = ids.numel(); i < n; ++i) f(static_cast<std::int64_t>(ids.as<const I>()[i * step]), i);
+    for (std::int64_t i = 0, n = ids.numel(); i < n; ++i)
+      f(static_cast<std::int64_t>(ids.as<const I>()[i * step]), i);
   });
 }
 Array at_position(Array x, int dim, std::int64_t i) {
@@ -20,7 +21,8 @@ Array at_position(Array x, int dim, std::int64_t i) {
 }  // namespace
 
 void index_select(const Array& x, int dim, const Array& ids, const Array& y) {
-  each_id(ids, [&](std::int64_t id, std::int64_t i) { copy(at_position(x, dim, id), at_position(y, dim, i)); });
+  each_id(ids,
+          [&](std::int64_t id, std::int64_t i) { copy(at_position(x, dim, id), at_position(y, dim, i)); });
 }
 void index_add(const Array& src, int dim, const Array& ids, const Array& y) {
   each_id(ids, [&](std::int64_t id, std::int64_t i) {
@@ -34,10 +36,12 @@ void gather(const Array& x, int dim, const Array& ids, const Array& y) {
       Array line = x;  // x without its own position along dim
       line.stride[dim] = 0;
       line.size[dim] = ids.size[dim];
-      walk([&](const auto& at, std::int64_t) {
-        const auto id = static_cast<std::int64_t>(ids.as<const I>()[at[0]]);
-        y.as<T>()[at[2]] = x.as<const T>()[at[1] + id * x.stride[dim]];
-      }, ids, line, y);
+      walk(
+          [&](const auto& at, std::int64_t) {
+            const auto id = static_cast<std::int64_t>(ids.as<const I>()[at[0]]);
+            y.as<T>()[at[2]] = x.as<const T>()[at[1] + id * x.stride[dim]];
+          },
+          ids, line, y);
     });
   };
   dispatch_any("gather", x.dtype, run);
@@ -48,11 +52,13 @@ void scatter_add(const Array& src, int dim, const Array& ids, const Array& y) {
       Array line = y;
       line.stride[dim] = 0;
       line.size[dim] = ids.size[dim];
-      walk([&](const auto& at, std::int64_t) {
-        const auto id = static_cast<std::int64_t>(ids.as<const I>()[at[0]]);
-        T& r = y.as<T>()[at[1] + id * y.stride[dim]];
-        r = static_cast<T>(r + src.as<const T>()[at[2]]);
-      }, ids, line, src);
+      walk(
+          [&](const auto& at, std::int64_t) {
+            const auto id = static_cast<std::int64_t>(ids.as<const I>()[at[0]]);
+            T& r = y.as<T>()[at[1] + id * y.stride[dim]];
+            r = static_cast<T>(r + src.as<const T>()[at[2]]);
+          },
+          ids, line, src);
     });
   });
 }

@@ -40,7 +40,8 @@ void matmul(const Array& a, const Array& b, const Array& c, const Epilogue& e) {
 std::size_t packed_bytes(const Array&) { return 0; }
 void pack_b(const Array&, void*) {}
 
-void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx, const Array* dbias) {
+void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
+                   const Array* dbias) {
   const std::int64_t n = dy.size[0], m = dy.size[1];
   dispatch_float("bias_act_grad", dy.dtype, [&]<class T>(type<T>) {
     for (std::int64_t j = 0; j < m; ++j) {

@@ -6,7 +6,8 @@
 
 namespace knet::reference {
 
-void layer_norm(const Array& x, const void* gamma, const void* beta, double eps, const Array& y, void* mean, void* rstd) {
+void layer_norm(const Array& x, const void* gamma, const void* beta, double eps, const Array& y, void* mean,
+                void* rstd) {
   const std::int64_t n = x.size[0], d = x.size[1];
   dispatch_float("layer_norm", x.dtype, [&]<class T>(type<T>) {
     for (std::int64_t i = 0; i < n; ++i) {
@@ -28,8 +29,8 @@ void layer_norm(const Array& x, const void* gamma, const void* beta, double eps,
   });
 }
 
-void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy, const Array& dx,
-                     void* dgamma, void* dbeta) {
+void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy,
+                     const Array& dx, void* dgamma, void* dbeta) {
   const std::int64_t n = x.size[0], d = x.size[1];
   dispatch_float("layer_norm", x.dtype, [&]<class T>(type<T>) {
     std::vector<double> dg(static_cast<std::size_t>(d)), db(dg);
@@ -37,7 +38,8 @@ void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const 
       const double m = static_cast<const T*>(mean)[i], r = static_cast<const T*>(rstd)[i];
       const auto hat = [&](std::int64_t j) { return (x.as<const T>()[i * d + j] - m) * r; };
       const auto grad = [&](std::int64_t j) {
-        return static_cast<double>(dy.as<const T>()[i * d + j]) * (gamma ? static_cast<const T*>(gamma)[j] : T(1));
+        return static_cast<double>(dy.as<const T>()[i * d + j]) *
+               (gamma ? static_cast<const T*>(gamma)[j] : T(1));
       };
       double sum = 0, dot = 0;
       for (std::int64_t j = 0; j < d; ++j) {

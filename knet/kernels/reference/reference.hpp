@@ -20,17 +20,19 @@ void sort(const Array& x, int dim, bool descending, const Array& values, const A
 
 void softmax(SoftmaxKind, const Array& x, int dim, const Array& y);
 void softmax_grad(SoftmaxKind, const Array& y, const Array& dy, int dim, const Array& dx);
-void nll(const Array& scores, const Array& labels, std::int64_t ignore, bool average, double* loss, std::int64_t* count,
-         const Array* dscores);
+void nll(const Array& scores, const Array& labels, std::int64_t ignore, bool average, double* loss,
+         std::int64_t* count, const Array* dscores);
 
 void matmul(const Array& a, const Array& b, const Array& c, const Epilogue&);
 std::size_t packed_bytes(const Array& b);
 void pack_b(const Array& b, void* packed);
-void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx, const Array* dbias);
+void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
+                   const Array* dbias);
 
-void layer_norm(const Array& x, const void* gamma, const void* beta, double eps, const Array& y, void* mean, void* rstd);
-void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy, const Array& dx,
-                     void* dgamma, void* dbeta);
+void layer_norm(const Array& x, const void* gamma, const void* beta, double eps, const Array& y, void* mean,
+                void* rstd);
+void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy,
+                     const Array& dx, void* dgamma, void* dbeta);
 
 void index_select(const Array& x, int dim, const Array& ids, const Array& y);
 void index_add(const Array& src, int dim, const Array& ids, const Array& y);

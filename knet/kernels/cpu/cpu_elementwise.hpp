@@ -10,6 +10,9 @@ void binary(Binary, const Array& a, const Array& b, const Array& y);
 void binary_scalar(Binary, const Array& x, double s, bool scalar_first, const Array& y);
 void copy(const Array& x, const Array& y);
 void fill(double value, const Array& y);
+void where(const Array& mask, const Array& a, const Array& b, const Array& y);
+void random(Distribution, RandomKey key, double a, double b, const Array& y);
+void dropout(RandomKey key, double p, const Array& x, const Array& y);
 void optimize(const OptimStep&, DType, std::int64_t n, void* w, const void* g, void* s0, void* s1);
 
 }  // namespace knet::cpu_impl

@@ -1,4 +1,4 @@
-// The CPU's matrix products and dense solvers; what each does is said in kernels.hpp.
+// The CPU's matrix products; what each does is said in kernels.hpp.
 #pragma once
 #include "knet/kernels/kernels.hpp"
 
@@ -9,8 +9,5 @@ std::size_t packed_bytes(const Array& b);
 void pack_b(const Array& b, void* packed);
 void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
                    const Array* dbias);
-int lu(const Array& a, std::int64_t* pivots);
-void lu_solve(const Array& lu, const std::int64_t* pivots, const Array& b);
-int cholesky(const Array& a);
 
 }  // namespace knet::cpu_impl

@@ -1,4 +1,4 @@
-// The CPU's reductions, softmax and its loss, layer norm, indexing and sorting; what each does is said in
+// The CPU's reductions, softmax and its loss, layer norm, and rows by number; what each does is said in
 // kernels.hpp.
 #pragma once
 #include "knet/kernels/kernels.hpp"
@@ -6,9 +6,6 @@
 namespace knet::cpu_impl {
 
 void reduce(Reduce op, const Array& x, const Array& y);
-void arg_reduce(bool largest, const Array& x, int dim, const Array& y);
-void cumsum(const Array& x, int dim, bool reverse, const Array& y);
-void sort(const Array& x, int dim, bool descending, const Array& values, const Array& indices);
 
 void softmax(SoftmaxKind kind, const Array& x, int dim, const Array& y);
 void softmax_grad(SoftmaxKind kind, const Array& y, const Array& dy, int dim, const Array& dx);
@@ -22,7 +19,5 @@ void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const 
 
 void index_select(const Array& x, int dim, const Array& ids, const Array& y);
 void index_add(const Array& src, int dim, const Array& ids, const Array& y);
-void gather(const Array& x, int dim, const Array& ids, const Array& y);
-void scatter_add(const Array& src, int dim, const Array& ids, const Array& y);
 
 }  // namespace knet::cpu_impl

@@ -1,6 +1,332 @@
+// Functions of one and two elements. Lines of neighbouring elements go through vectors; other lines through short
+// buffers on the stack, so that there is one loop for each function and instruction set.
+#include <array>
+#include <cmath>
+
+#include "knet/base/dispatch.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
-namespace knet::cpu_impl {
-void unary(Unary op, double a, double b, const Array& x, const Array& y) {
-  reference_kernels().unary(op, a, b, x, y);
+#include "knet/kernels/cpu/lines.hpp"
+#include "knet/kernels/cpu/targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "knet/kernels/cpu/elementwise.cpp"
+#include "hwy/foreach_target.h"
+// After foreach_target.
+#include "knet/kernels/cpu/vec_math-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace knet::cpu_impl::simd::HWY_NAMESPACE {
+
+#define KNET_FN_INLINE HWY_INLINE
+#include "knet/kernels/functors.inc"
+#undef KNET_FN_INLINE
+
+template <class T, class F>
+void unary_loop(Params p, Int n, const T* x, T* y) {
+  using V = Vec<T>;
+  Int i = 0;
+  for (; i + V::lanes <= n; i += V::lanes) F::value(V::load(x + i), p).store(y + i);
+  if (i < n) F::value(V::load_some(x + i, n - i), p).store_some(y + i, n - i);
 }
+template <class T>
+void unary(Unary op, double a, double b, Int n, const T* x, T* y) {
+  dispatch_unary(op, [&]<class F>(F) { unary_loop<T, F>(Params{a, b}, n, x, y); });
+}
+
+template <class T, class F>
+void grad_loop(Params p, Int n, const T* x, const T* y, const T* dy, T* dx) {
+  using V = Vec<T>;
+  Int i = 0;
+  for (; i + V::lanes <= n; i += V::lanes) {
+    const V v = F::uses_x ? V::load(x + i) : V::zero(), r = F::uses_y ? V::load(y + i) : V::zero();
+    (V::load(dy + i) * F::grad(v, r, p)).store(dx + i);
+  }
+  if (i < n) {
+    const Int m = n - i;
+    const V v = F::uses_x ? V::load_some(x + i, m) : V::zero(), r = F::uses_y ? V::load_some(y + i, m) : V::zero();
+    (V::load_some(dy + i, m) * F::grad(v, r, p)).store_some(dx + i, m);
+  }
+}
+template <class T>
+void unary_grad(Unary op, double a, double b, Int n, const T* x, const T* y, const T* dy, T* dx) {
+  dispatch_unary(op, [&]<class F>(F) { grad_loop<T, F>(Params{a, b}, n, x, y, dy, dx); });
+}
+
+// a or b may be one number for the whole line.
+template <class T, class F, bool kOneA, bool kOneB>
+void binary_loop(Int n, const T* a, const T* b, T* y) {
+  using V = Vec<T>;
+  const V one = V::set(static_cast<double>(kOneA ? *a : kOneB ? *b : T(0)));
+  Int i = 0;
+  for (; i + V::lanes <= n; i += V::lanes) {
+    F::value(kOneA ? one : V::load(a + i), kOneB ? one : V::load(b + i)).store(y + i);
+  }
+  if (i < n) {
+    const Int m = n - i;
+    F::value(kOneA ? one : V::load_some(a + i, m), kOneB ? one : V::load_some(b + i, m)).store_some(y + i, m);
+  }
+}
+template <class T>
+void binary(Binary op, bool one_a, bool one_b, Int n, const T* a, const T* b, T* y) {
+  dispatch_binary(op, [&]<class F>(F) {
+    if (one_a)
+      binary_loop<T, F, true, false>(n, a, b, y);
+    else if (one_b)
+      binary_loop<T, F, false, true>(n, a, b, y);
+    else
+      binary_loop<T, F, false, false>(n, a, b, y);
+  });
+}
+
+void unary_f32(Unary op, double a, double b, Int n, const float* x, float* y) { unary(op, a, b, n, x, y); }
+void unary_f64(Unary op, double a, double b, Int n, const double* x, double* y) { unary(op, a, b, n, x, y); }
+void grad_f32(Unary op, double a, double b, Int n, const float* x, const float* y, const float* dy, float* dx) {
+  unary_grad(op, a, b, n, x, y, dy, dx);
+}
+void grad_f64(Unary op, double a, double b, Int n, const double* x, const double* y, const double* dy, double* dx) {
+  unary_grad(op, a, b, n, x, y, dy, dx);
+}
+void binary_f32(Binary op, bool one_a, bool one_b, Int n, const float* a, const float* b, float* y) {
+  binary(op, one_a, one_b, n, a, b, y);
+}
+void binary_f64(Binary op, bool one_a, bool one_b, Int n, const double* a, const double* b, double* y) {
+  binary(op, one_a, one_b, n, a, b, y);
+}
+
+}  // namespace knet::cpu_impl::simd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace knet::cpu_impl {
+namespace simd {
+HWY_EXPORT(unary_f32);
+HWY_EXPORT(unary_f64);
+HWY_EXPORT(grad_f32);
+HWY_EXPORT(grad_f64);
+HWY_EXPORT(binary_f32);
+HWY_EXPORT(binary_f64);
+}  // namespace simd
+
+namespace {
+
+using Int = std::int64_t;
+
+// The loops of this machine.
+template <class T>
+struct Table;
+template <>
+struct Table<float> {
+  static auto unary() { return HWY_DYNAMIC_DISPATCH(simd::unary_f32); }
+  static auto grad() { return HWY_DYNAMIC_DISPATCH(simd::grad_f32); }
+  static auto binary() { return HWY_DYNAMIC_DISPATCH(simd::binary_f32); }
+};
+template <>
+struct Table<double> {
+  static auto unary() { return HWY_DYNAMIC_DISPATCH(simd::unary_f64); }
+  static auto grad() { return HWY_DYNAMIC_DISPATCH(simd::grad_f64); }
+  static auto binary() { return HWY_DYNAMIC_DISPATCH(simd::binary_f64); }
+};
+
+// Elements from which a second thread pays.
+constexpr Int cheap_grain = 32768, costly_grain = 8192;
+Int grain_of(Unary op) {
+  switch (op) {
+    case Unary::identity:
+    case Unary::neg:
+    case Unary::abs:
+    case Unary::sign:
+    case Unary::square:
+    case Unary::sqrt:
+    case Unary::rsqrt:
+    case Unary::reciprocal:
+    case Unary::floor:
+    case Unary::ceil:
+    case Unary::round:
+    case Unary::trunc:
+    case Unary::relu:
+    case Unary::leaky_relu:
+    case Unary::hard_sigmoid:
+    case Unary::clamp:
+    case Unary::scale: return cheap_grain;
+    default: return costly_grain;
+  }
+}
+
+// A buffer of this many elements stands for a strided line.
+constexpr Int chunk = 256;
+
+template <class T>
+const T* gathered(const T* p, Int step, Int n, std::array<T, chunk>& buffer) {
+  if (step == 1) return p;
+  for (Int i = 0; i < n; ++i) buffer[static_cast<std::size_t>(i)] = p[i * step];
+  return buffer.data();
+}
+
+/// f(y, n, inputs...) on neighbouring elements that together are everything. `inputs` have y's sizes.
+template <class T, class F, class... In>
+void dense_pieces(Int grain, const F& f, const Array& y, const In&... inputs) {
+  const auto whole = [](const Array& a) {
+    Int expected = 1;
+    for (int i = a.ndim - 1; i >= 0; --i) {
+      if (a.size[i] != 1 && a.stride[i] != expected) return false;
+      expected *= a.size[i];
+    }
+    return true;
+  };
+  if (whole(y) && (whole(inputs) && ...)) {
+    parallel_for(y.numel(), grain, [&](Int b, Int e) { f(y.as<T>() + b, e - b, inputs.template as<const T>() + b...); });
+    return;
+  }
+  const Lines<1 + sizeof...(In)> lines(-1, y, inputs...);
+  lines.pieces(grain, [&](const Int* at, Int n) {
+    bool near = lines.step(0) == 1;
+    for (std::size_t k = 1; k <= sizeof...(In); ++k) near = near && lines.step(static_cast<int>(k)) == 1;
+    [&]<std::size_t... K>(std::index_sequence<K...>) {
+      if (near || n == 1) return f(y.as<T>() + at[0], n, inputs.template as<const T>() + at[K + 1]...);
+      std::array<std::array<T, chunk>, sizeof...(In) + 1> buffers;
+      for (Int i = 0; i < n; i += chunk) {
+        const Int m = std::min(chunk, n - i), step = lines.step(0);
+        T* const to = y.as<T>() + at[0] + i * step;
+        T* const out = step == 1 ? to : buffers[0].data();
+        f(out, m,
+          gathered(inputs.template as<const T>() + at[K + 1] + i * lines.step(K + 1), lines.step(K + 1), m,
+                   buffers[K + 1])...);
+        if (step != 1) {
+          for (Int j = 0; j < m; ++j) to[j * step] = out[j];
+        }
+      }
+    }(std::make_index_sequence<sizeof...(In)>());
+  });
+}
+
+template <class T>
+bool compared(Binary op, T a, T b) {
+  switch (op) {
+    case Binary::lt: return a < b;
+    case Binary::gt: return a > b;
+    case Binary::le: return a <= b;
+    case Binary::ge: return a >= b;
+    case Binary::eq: return a == b;
+    case Binary::ne: return a != b;
+    case Binary::logical_and: return a != T(0) && b != T(0);
+    case Binary::logical_or: return a != T(0) || b != T(0);
+    default: return (a != T(0)) != (b != T(0));
+  }
+}
+template <Binary op, class T>
+void compare_lines(const Array& a, const Array& b, const Array& y) {
+  const Lines<3> lines(-1, y, a, b);
+  const Int sy = lines.step(0), sa = lines.step(1), sb = lines.step(2);
+  lines.pieces(cheap_grain, [&](const Int* at, Int n) {
+    bool* r = y.as<bool>() + at[0];
+    const T *p = a.as<const T>() + at[1], *q = b.as<const T>() + at[2];
+    if (sy == 1 && sa == 1 && sb == 1) {
+      for (Int i = 0; i < n; ++i) r[i] = compared(op, p[i], q[i]);
+    } else if (sy == 1 && sa == 1 && sb == 0) {
+      for (Int i = 0; i < n; ++i) r[i] = compared(op, p[i], *q);
+    } else {
+      for (Int i = 0; i < n; ++i) r[i * sy] = compared(op, p[i * sa], q[i * sb]);
+    }
+  });
+}
+void compare(Binary op, const Array& a, const Array& b, const Array& y) {
+  dispatch_any("compare", a.dtype, [&]<class T>(type<T>) {
+    switch (op) {
+      case Binary::lt: return compare_lines<Binary::lt, T>(a, b, y);
+      case Binary::gt: return compare_lines<Binary::gt, T>(a, b, y);
+      case Binary::le: return compare_lines<Binary::le, T>(a, b, y);
+      case Binary::ge: return compare_lines<Binary::ge, T>(a, b, y);
+      case Binary::eq: return compare_lines<Binary::eq, T>(a, b, y);
+      case Binary::ne: return compare_lines<Binary::ne, T>(a, b, y);
+      case Binary::logical_and: return compare_lines<Binary::logical_and, T>(a, b, y);
+      case Binary::logical_or: return compare_lines<Binary::logical_or, T>(a, b, y);
+      default: return compare_lines<Binary::logical_xor, T>(a, b, y);
+    }
+  });
+}
+
+bool is_float(DType t) { return t == DType::f32 || t == DType::f64; }
+
+// Powers that are something simpler.
+Unary simpler(Unary op, double a) {
+  if (op != Unary::pow) return op;
+  return a == 2 ? Unary::square : a == 0.5 ? Unary::sqrt : a == -1 ? Unary::reciprocal : a == 1 ? Unary::identity : op;
+}
+
+/// s in an array of x's sizes, all strides 0.
+Array one_number(const Array& x, void* s) {
+  Array c = x;
+  c.data = s;
+  for (auto& step : c.stride) step = 0;
+  return c;
+}
+
+}  // namespace
+
+void unary(Unary op, double a, double b, const Array& x, const Array& y) {
+  op = simpler(op, a);
+  if (!is_float(x.dtype) || gives_boolean(op)) return reference_kernels().unary(op, a, b, x, y);
+  if (op == Unary::identity) return copy(x, y);
+  dispatch_float("unary", x.dtype, [&]<class T>(type<T>) {
+    const auto loop = Table<T>::unary();
+    dense_pieces<T>(grain_of(op), [&](T* to, Int n, const T* from) { loop(op, a, b, n, from, to); }, y, x);
+  });
+}
+
+void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy, const Array& dx) {
+  // The square root's derivative is written with its result, the power's with its argument.
+  if (op == Unary::pow && a == 2) op = Unary::square;
+  dispatch_float("unary_grad", dy.dtype, [&]<class T>(type<T>) {
+    const auto loop = Table<T>::grad();
+    // What is not needed may be anything.
+    const Array &xs = x.data ? x : dy, &ys = y.data ? y : dy;
+    dense_pieces<T>(
+        grain_of(op),
+        [&](T* to, Int n, const T* vx, const T* vy, const T* vdy) { loop(op, a, b, n, vx, vy, vdy, to); }, dx, xs, ys,
+        dy);
+  });
+}
+
+void binary(Binary op, const Array& a, const Array& b, const Array& y) {
+  if (gives_boolean(op)) return compare(op, a, b, y);
+  if (!is_float(a.dtype)) return reference_kernels().binary(op, a, b, y);
+  dispatch_float("binary", a.dtype, [&]<class T>(type<T>) {
+    const auto loop = Table<T>::binary();
+    const Int grain = op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
+    // Rows times a column: one side stands still along the line.
+    const Lines<3> lines(-1, y, a, b);
+    const bool one_a = lines.step(1) == 0 && lines.step(2) == 1, one_b = lines.step(2) == 0 && lines.step(1) == 1;
+    if (lines.step(0) == 1 && (one_a || one_b)) {
+      return lines.pieces(grain, [&](const Int* at, Int n) {
+        loop(op, one_a, one_b, n, a.as<const T>() + at[1], b.as<const T>() + at[2], y.as<T>() + at[0]);
+      });
+    }
+    dense_pieces<T>(
+        grain, [&](T* to, Int n, const T* p, const T* q) { loop(op, false, false, n, p, q, to); }, y, a, b);
+  });
+}
+
+void binary_scalar(Binary op, const Array& x, double s, bool scalar_first, const Array& y) {
+  if (!is_float(x.dtype)) return reference_kernels().binary_scalar(op, x, s, scalar_first, y);
+  dispatch_float("binary", x.dtype, [&]<class T>(type<T>) {
+    T number = static_cast<T>(s);
+    if (gives_boolean(op)) {
+      const Array c = one_number(x, &number);
+      return scalar_first ? compare(op, c, x, y) : compare(op, x, c, y);
+    }
+    const auto loop = Table<T>::binary();
+    const Int grain = op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
+    dense_pieces<T>(
+        grain,
+        [&](T* to, Int n, const T* p) {
+          if (scalar_first)
+            loop(op, true, false, n, &number, p, to);
+          else
+            loop(op, false, true, n, p, &number, to);
+        },
+        y, x);
+  });
+}
+
 }  // namespace knet::cpu_impl
+#endif

@@ -8,9 +8,8 @@
 
 #include "knet/base/threads.hpp"
 #include "knet/device/pool.hpp"
+#include "knet/kernels/cpu/targets.hpp"
 
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "knet/kernels/cpu/gemm.cpp"
 #include "hwy/foreach_target.h"

@@ -1,8 +1,11 @@
-// The lines along one dimension of several arrays of equal sizes: what softmax, sort, cumsum and arg_reduce
-// work on. Neighbouring dimensions are merged where all arrays allow it.
+// Walking several arrays of equal sizes together: dimensions ordered so that the first array is walked through as
+// it lies in memory, neighbours merged where all arrays allow it. Either piece by piece of the innermost one
+// (elementwise kernels), or line by line along one dimension (softmax, sort, cumsum and arg_reduce).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
+#include "knet/base/threads.hpp"
 #include "knet/kernels/kernels.hpp"
 
 namespace knet::cpu_impl {
@@ -10,7 +13,7 @@ namespace knet::cpu_impl {
 /// Sort key of a stride: near elements first, repeated ones (0) last.
 inline std::int64_t stride_rank(std::int64_t s) { return s == 0 ? INT64_MAX : s < 0 ? -s : s; }
 
-/// Every position of the dimensions other than `dim`; level 0 is the one with the smallest stride in the
+/// Every position of the dimensions other than `dim` (-1: of all); level 0 is the one with the smallest stride in the
 /// first array.
 template <int N>
 struct Lines {
@@ -47,13 +50,38 @@ struct Lines {
   /// The same without level 0.
   Lines outer() const {
     Lines r;
-    r.levels = levels - 1;
+    r.levels = std::max(levels - 1, 0);
     for (int i = 0; i < r.levels; ++i) {
       r.size[i] = size[i + 1];
       r.count *= size[i + 1];
       for (int k = 0; k < N; ++k) r.stride[k][i] = stride[k][i + 1];
     }
     return r;
+  }
+
+  /// Distance of neighbours in array k along level 0.
+  std::int64_t step(int k) const { return levels == 0 ? 0 : stride[k][0]; }
+  /// f(offsets in each array, n) for pieces of level 0 that together are everything, on several threads from
+  /// `grain` positions on.
+  template <class F>
+  void pieces(std::int64_t grain, const F& f) const {
+    const Lines rest = outer();
+    const std::int64_t length = levels == 0 ? 1 : size[0];
+    if (rest.count == 1 && count <= grain) {
+      const std::int64_t at[N] = {};
+      if (length > 0) f(static_cast<const std::int64_t*>(at), length);
+      return;
+    }
+    parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
+      std::int64_t p = begin;
+      rest.run(begin / length, (end + length - 1) / length, [&](const std::int64_t* start) {
+        const std::int64_t from = p % length, n = std::min(length - from, end - p);
+        std::int64_t at[N];
+        for (int k = 0; k < N; ++k) at[k] = start[k] + from * step(k);
+        f(static_cast<const std::int64_t*>(at), n);
+        p += n;
+      });
+    });
   }
 
   /// f(offsets of the line's first element in each array) for the lines [begin, end).

@@ -1,4 +1,5 @@
 // The tuned CPU table: the reference one with the entries replaced that this folder does better.
+#include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/cpu_matmul.hpp"
 #include "knet/kernels/cpu/cpu_reduce.hpp"
 #include "knet/kernels/kernels.hpp"
@@ -9,10 +10,28 @@ namespace {
 Kernels make_table() {
   Kernels k = reference_kernels();
 
+  k.unary = cpu_impl::unary;
+  k.unary_grad = cpu_impl::unary_grad;
+  k.binary = cpu_impl::binary;
+  k.binary_scalar = cpu_impl::binary_scalar;
+  k.where = cpu_impl::where;
+  k.copy = cpu_impl::copy;
+  k.fill = cpu_impl::fill;
+  k.reduce = cpu_impl::reduce;
+  k.softmax = cpu_impl::softmax;
+  k.softmax_grad = cpu_impl::softmax_grad;
+  k.nll = cpu_impl::nll;
   k.matmul = cpu_impl::matmul;
   k.packed_bytes = cpu_impl::packed_bytes;
   k.pack_b = cpu_impl::pack_b;
-  k.reduce = cpu_impl::reduce;
+  k.bias_act_grad = cpu_impl::bias_act_grad;
+  k.layer_norm = cpu_impl::layer_norm;
+  k.layer_norm_grad = cpu_impl::layer_norm_grad;
+  k.index_select = cpu_impl::index_select;
+  k.index_add = cpu_impl::index_add;
+  k.random = cpu_impl::random;
+  k.dropout = cpu_impl::dropout;
+  k.optimize = cpu_impl::optimize;
   return k;
 }
 

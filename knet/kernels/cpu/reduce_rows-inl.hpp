@@ -48,7 +48,7 @@ struct Extreme {
   using A = T;
   static constexpr A init = kMax ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
   static HWY_INLINE Vec<T> add(Vec<T> acc, Vec<T> v) {
-    return hn::IfThenElse(hn::Or(kMax ? hn::Gt(v, acc) : hn::Lt(v, acc), hn::Ne(v, v)), v, acc);
+    return hn::IfThenElse(hn::Or(kMax ? hn::Gt(v, acc) : hn::Lt(v, acc), hn::IsNaN(v)), v, acc);
   }
   static A one(T v) { return v; }
   static A both(A a, A b) { return (kMax ? b > a : b < a) || b != b ? b : a; }

@@ -89,7 +89,7 @@ struct Vec {
   friend HWY_INLINE Vec like(Vec, double c) { return set(c); }
   friend HWY_INLINE Vec select(Mask m, Vec a, Vec b) { return hn::IfThenElse(m, a.v, b.v); }
 
-  friend HWY_INLINE Mask is_nan(Vec x) { return hn::Ne(x.v, x.v); }
+  friend HWY_INLINE Mask is_nan(Vec x) { return hn::IsNaN(x.v); }
   friend HWY_INLINE Vec abs(Vec x) { return hn::Abs(x.v); }
   friend HWY_INLINE Vec sign(Vec x) { return select(x > 0.0, set(1), select(x < 0.0, set(-1), x)); }
   friend HWY_INLINE Vec max(Vec a, Vec b) { return select(hn::Or(a > b, is_nan(a)), a, b); }

@@ -1,6 +1,7 @@
 #include "knet/layers/activation.hpp"
 
 #include "knet/ops/elementwise.hpp"
+#include "knet/ops/math.hpp"
 #include "knet/ops/reduce.hpp"
 
 namespace knet {
@@ -9,6 +10,12 @@ Activation::Activation() : kind_(Unary::identity) {}
 Activation::Activation(ReLU) : kind_(Unary::relu) {}
 Activation::Activation(Sigm) : kind_(Unary::sigm) {}
 Activation::Activation(Tanh) : kind_(Unary::tanh) {}
+Activation::Activation(Tensor (*f)(const Tensor&)) : Activation() {
+  if (f == static_cast<Tensor (*)(const Tensor&)>(&knet::tanh))
+    kind_ = Unary::tanh;
+  else
+    *this = Activation(Layer(f), 0);
+}
 Activation::Activation(ELU f) : kind_(Unary::elu), alpha_(f.alpha) {}
 Activation::Activation(SELU) : kind_(Unary::selu) {}
 Activation::Activation(LeakyReLU f) : kind_(Unary::leaky_relu), alpha_(f.alpha) {}

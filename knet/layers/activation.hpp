@@ -26,6 +26,7 @@ class Activation {
   Activation(ExactGeLU);
   Activation(SiLU);
   Activation(Softplus);
+  Activation(Tensor (*f)(const Tensor&));  ///< tanh, or any function of the user's
   Activation(HardSigmoid);
   Activation(LogSigm);
   template <class F>

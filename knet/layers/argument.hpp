@@ -8,25 +8,52 @@ namespace knet {
 
 /// Names for the compiler's message when a required argument is missing.
 namespace argument {
-struct input;
-struct output;
-struct hidden;
-struct height;
-struct width;
-struct heads;
-struct size;
-struct channels;
-struct max_length;
+struct input {
+  static constexpr const char* name = "input";
+};
+struct output {
+  static constexpr const char* name = "output";
+};
+struct hidden {
+  static constexpr const char* name = "hidden";
+};
+struct height {
+  static constexpr const char* name = "height";
+};
+struct width {
+  static constexpr const char* name = "width";
+};
+struct heads {
+  static constexpr const char* name = "heads";
+};
+struct size {
+  static constexpr const char* name = "size";
+};
+struct channels {
+  static constexpr const char* name = "channels";
+};
+struct max_length {
+  static constexpr const char* name = "max_length";
+};
 }  // namespace argument
 
+namespace detail {
+[[noreturn]] void bad_size(const char* name, double value);
+}
+
 /// A keyword argument without a default: left out, the error reads "use of deleted function
-/// required<long, knet::argument::input>::required()". Takes any number without narrowing.
+/// required<long, knet::argument::input>::required()". Takes any number without narrowing;
+/// sizes below 1 are a ValueError.
 template <class T, class Name>
 struct required {
   required() = delete;
   template <class U>
   requires std::is_arithmetic_v<U>
-  constexpr required(U u) : value(static_cast<T>(u)) {}
+  constexpr required(U u) : value(static_cast<T>(u)) {
+    if constexpr (std::is_integral_v<T>) {
+      if (!(u >= U(1))) detail::bad_size(Name::name, static_cast<double>(u));
+    }
+  }
   template <class N>
   constexpr required(required<T, N> o) : value(o.value) {}
   constexpr operator T() const { return value; }

@@ -80,7 +80,8 @@ std::vector<Dense> MLP::make_layers() const {
                  .output = sizes[i + 1],
                  .activation = i + 2 < sizes.size() ? activation : Activation(),
                  .winit = winit,
-                 .binit = binit});
+                 .binit = binit,
+                 .dtype = dtype});
   }
   return r;
 }

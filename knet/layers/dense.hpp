@@ -86,6 +86,7 @@ struct MLP {
   Activation activation = relu;
   double dropout = 0;
   Init winit = xavier_uniform, binit = zeros;
+  DType dtype = default_dtype();
   std::vector<Dense> layers = make_layers();
   Tensor operator()(Tensor x) const;
   std::vector<Dense> make_layers() const;

@@ -61,7 +61,6 @@ struct LogSigm {
 inline constexpr NonAct identity{};
 inline constexpr ReLU relu{};
 inline constexpr Sigm sigm{};
-inline constexpr Tanh tanh{};
 inline constexpr ELU elu{};
 inline constexpr SELU selu{};
 inline constexpr LeakyReLU leaky_relu{};

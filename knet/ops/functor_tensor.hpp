@@ -1,5 +1,5 @@
 // Tensors as the functors want them, for derivatives that are differentiated again. A type of its own,
-// because some functions are called differently outside (relu and tanh are objects there). Not installed.
+// because some functions are called differently outside (relu is an object there). Not installed.
 #pragma once
 #include "knet/kernels/functors.hpp"
 #include "knet/ops/activations.hpp"

@@ -27,6 +27,7 @@ Tensor acos(const Tensor& x) { return unary(Unary::acos, x); }
 Tensor atan(const Tensor& x) { return unary(Unary::atan, x); }
 Tensor sinh(const Tensor& x) { return unary(Unary::sinh, x); }
 Tensor cosh(const Tensor& x) { return unary(Unary::cosh, x); }
+Tensor tanh(const Tensor& x) { return unary(Unary::tanh, x); }
 Tensor asinh(const Tensor& x) { return unary(Unary::asinh, x); }
 Tensor acosh(const Tensor& x) { return unary(Unary::acosh, x); }
 Tensor atanh(const Tensor& x) { return unary(Unary::atanh, x); }

@@ -30,6 +30,8 @@ Tensor acos(const Tensor&);
 Tensor atan(const Tensor&);
 Tensor sinh(const Tensor&);
 Tensor cosh(const Tensor&);
+/// A function and not an object as relu is, so that it overloads the C library's.
+Tensor tanh(const Tensor&);
 Tensor asinh(const Tensor&);
 Tensor acosh(const Tensor&);
 Tensor atanh(const Tensor&);

@@ -171,7 +171,7 @@ TEST(BadInput, NamesTheLayerAndTheShapes) {
   expect_error<ValueError>([&] { (Dense{.input = -4, .output = 3}); }, "-4");
   expect_error<ValueError>([&] { nll(zeros({2, 3}), Tensor(std::vector<std::int64_t>{0, 3})); }, "3");
   expect_error<ShapeError>([&] { nll(zeros({2, 3}), Tensor(std::vector<std::int64_t>{0})); }, "[2, 3]");
-  expect_error<DTypeError>([&] { nll(zeros({2, 3}), zeros({2})); }, "f32");
+  expect_error<ShapeError>([&] { nll(zeros({2, 3}), zeros({2})); }, "soft labels");
   expect_error<ShapeError>([&] { matmul(zeros({2, 3}), zeros({4, 5})); }, "[4, 5]");
   expect_error<ShapeError>([&] { zeros({2, 3}) + zeros({4}); }, "[4]");
   expect_error<ShapeError>([&] { zeros({2, 3}).reshape({7}); }, "[7]");

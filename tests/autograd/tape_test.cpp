@@ -1,0 +1,178 @@
+// The tape: gradients of gradients, shared and sparse parameters, threads, writing to tensors, and what is refused.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "knet/knet.hpp"
+
+namespace {
+using namespace knet;
+
+class TapeTest : public testing::Test {
+ protected:
+  TapeTest() { set_default(f64); }
+  ~TapeTest() override { set_default(f32); }
+};
+using Vector = std::vector<double>;
+
+TEST_F(TapeTest, ValueAndGradient) {
+  const Param w(Tensor(Vector{1, 2, 3})), unused(Tensor(Vector{1}));
+  const Tape t = diff([&] { return sum(w * w); });
+  EXPECT_DOUBLE_EQ(t.item(), 14);
+  EXPECT_TRUE(allclose(t.grad(w), Tensor(Vector{2, 4, 6})));
+  EXPECT_TRUE(t.uses(w));
+  EXPECT_FALSE(t.uses(unused));
+  EXPECT_EQ(t.grad(unused).item(), 0);
+  EXPECT_FALSE(recording());
+}
+TEST_F(TapeTest, GradientOfGradientOfGradient) {
+  const Param x(Tensor(Vector{2}));
+  const Tape d3 = diff([&] {
+    const Tape d2 = diff([&] {
+      const Tape d1 = diff([&] { return sum(x * x * x); });
+      return sum(d1.grad(x));
+    });
+    return sum(d2.grad(x));
+  });
+  EXPECT_NEAR(d3.item(), 12, 1e-12);
+  EXPECT_NEAR(d3.grad(x).item(), 6, 1e-12);
+}
+TEST_F(TapeTest, GradientPenaltyThroughANetwork) {
+  MLP m{.sizes = {3, 5, 1}, .activation = Tanh{}};
+  const Param input(randn({2, 3}));
+  const auto penalty = [&] {
+    const Tape inner = diff([&] { return sum(m(input)); });
+    const Tensor g = inner.grad(input);
+    return sum(g * g);
+  };
+  const auto report = gradcheck(m, penalty);
+  EXPECT_TRUE(report) << report.worst;
+}
+struct Two {
+  Linear a{.input = 3, .output = 3}, b{.input = 3, .output = 3};
+};
+TEST_F(TapeTest, TiedParametersAddUp) {
+  Two t;
+  tie(t.b.weight, t.a.weight);
+  EXPECT_EQ(params(t).size(), 3u);
+  const Tensor x = randn({2, 3});
+  const auto report = gradcheck(t, [&] { return sum(t.b(sigm(t.a(x)))); });
+  EXPECT_TRUE(report) << report.worst;
+  EXPECT_THROW(Two copy = t, Error);
+  auto c = clone(t);
+  EXPECT_EQ(c.a.weight.id(), c.b.weight.id());
+  EXPECT_NE(c.a.weight.id(), t.a.weight.id());
+}
+TEST_F(TapeTest, LookupsGiveRowGradients) {
+  const Embed e{.input = 1000, .output = 4};
+  const Tape t = diff([&] {
+    const Tensor y = e(Tensor(std::vector<std::int64_t>{3, 7, 3, 9}));
+    return sum(y * y);
+  });
+  const auto r = t.row_grad(e.weight);
+  ASSERT_TRUE(r);
+  EXPECT_EQ(r->rows.shape(), Shape({4, 4}));
+  EXPECT_NEAR(t.grad(e.weight)(3, 0).item(), 4 * e.weight.value()(3, 0).item(), 1e-12);
+  const Tape mixed = diff([&] { return sum(matmul(e(Tensor(std::vector<std::int64_t>{3, 7})), e.weight.T())); });
+  EXPECT_FALSE(mixed.row_grad(e.weight));  // used densely as well
+}
+TEST_F(TapeTest, EveryThreadHasItsTape) {
+  const MLP m{{4, 8, 3}};
+  const Tensor x = randn({8, 4}), y = randint(0, 3, {8});
+  const Tape whole = diff([&] { return nll(m(x), y); });
+  Tape half[2];
+  std::thread t[2];
+  for (int i = 0; i < 2; ++i) {
+    t[i] = std::thread([&, i] {
+      for (int k = 0; k < 50; ++k) {
+        half[i] = diff([&] { return nll(m(x(slice(4 * i, 4 * i + 4))), y(slice(4 * i, 4 * i + 4))); });
+      }
+    });
+  }
+  for (auto& h : t) h.join();
+  for (const Param& w : params(m)) {
+    EXPECT_TRUE(allclose((half[0].grad(w) + half[1].grad(w)) / 2, whole.grad(w), 1e-9, 1e-12));
+  }
+}
+TEST_F(TapeTest, WritingIntoTrackedTensors) {
+  Param w(Tensor(Vector{1, 2, 3}));
+  const Tape t = diff([&] {
+    Tensor x = w * 2.0;
+    const Tensor keep = x;
+    x += 1.0;
+    x.ref(1) = 0.0;
+    return sum(x * keep);  // (2w + 1) 2w where not overwritten
+  });
+  EXPECT_TRUE(allclose(t.grad(w), Tensor(Vector{10, 0, 26})));
+  EXPECT_THROW(diff([&] {
+                 const Tensor y = w * w;
+                 w -= Tensor(Vector{1, 1, 1});
+                 return sum(y);
+               }),
+               Error);
+  EXPECT_FALSE(recording());
+  const Tape after = diff([&] { return sum(w * w); });
+  w -= 0.1 * after.grad(w);
+  EXPECT_TRUE(allclose(w.value(), Tensor(Vector{.8, 1.6, 2.4})));
+  EXPECT_TRUE(allclose(after.grad(w), Tensor(Vector{2, 4, 6})));
+}
+TEST_F(TapeTest, ModelsAreValues) {
+  MLP m{{3, 4, 2}};
+  const MLP copy = m;
+  const Tensor x = randn({5, 3}), before = copy(x);
+  Optimizer opt(m, SGD{.lr = 1});
+  const MLP moved = std::move(m);  // the optimiser follows
+  opt.step(diff([&] { return nll(moved(x), Tensor(std::vector<std::int64_t>{0, 1, 0, 1, 1})); }));
+  EXPECT_TRUE(allclose(copy(x), before));
+  EXPECT_FALSE(allclose(moved(x), before));
+  std::vector<Linear> six(6, Linear{.input = 2, .output = 2});
+  EXPECT_EQ(params(six).size(), 12u);
+}
+TEST_F(TapeTest, FrozenModesAndErrors) {
+  MLP m{{3, 4, 2}};
+  const Tensor y = Tensor(std::vector<std::int64_t>{0, 1}), bad = Tensor(std::vector<std::int64_t>{0, 7});
+  freeze(m.layers[0]);
+  const Tape t = diff([&] { return nll(m(randn({2, 3})), y); });
+  EXPECT_FALSE(t.uses(m.layers[0].weight));
+  EXPECT_TRUE(t.uses(m.layers[1].weight));
+  EXPECT_THROW(diff([&] { return nll(m(randn({2, 3})), bad); }), ValueError);
+  EXPECT_FALSE(recording());
+  EXPECT_THROW(diff([&] { return m(randn({2, 3})); }), ShapeError);  // a loss is one number
+  const Tensor x = ones({1000});
+  EXPECT_EQ(dropout(x, .5).sum().item(), 1000);
+  diff([&] {
+    EXPECT_NE(dropout(x, .5).sum().item(), 1000);
+    const Mode eval(false);
+    EXPECT_EQ(dropout(x, .5).sum().item(), 1000);
+    return sum(x);
+  });
+}
+TEST_F(TapeTest, NoGradAndOwnPrimitives) {
+  const Param w(Tensor(Vector{1, 2}));
+  const Tape t = diff([&] {
+    Tensor constant;
+    {
+      const NoGrad off;
+      constant = w * 3.0;
+    }
+    return sum(w * constant);
+  });
+  EXPECT_TRUE(allclose(t.grad(w), Tensor(Vector{3, 6})));
+  const auto twice = [](const Tensor& x) {
+    return primitive(x * 2.0, {x}, [](const Tensor& dy, const Tensor&) { return std::vector{dy * 20.0}; });
+  };
+  EXPECT_TRUE(allclose(diff([&] { return sum(twice(w)); }).grad(w), Tensor(Vector{20, 20})));
+}
+TEST_F(TapeTest, GradcheckFindsAWrongGradient) {
+  struct Model {
+    Param w{Tensor(Vector{1, 2})};
+  } m;
+  const auto wrong = [&] {
+    return sum(primitive(m.w * 2.0, {m.w}, [](const Tensor& dy, const Tensor&) { return std::vector{dy * 2.1}; }));
+  };
+  const auto report = gradcheck(m, wrong);
+  EXPECT_FALSE(report);
+  EXPECT_NE(report.worst.find("w["), std::string::npos) << report.worst;
+}
+}  // namespace

@@ -4,6 +4,8 @@
 
 namespace knet::detail {
 
-void bad_size(const char* name, double value) { fail<ValueError>(".", name, " = ", value, ": expected at least 1"); }
+void bad_size(const char* name, double value) {
+  fail<ValueError>(".", name, " = ", value, ": expected at least 1");
+}
 
 }  // namespace knet::detail

@@ -11,8 +11,8 @@ namespace knet {
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   if (!x || x.ndim() < 1 || x.size(-1) != weight.size(0))
-    fail<ShapeError>("LayerNorm: input is ", x ? to_string(x.shape()) : "empty", ", expected [.., ", weight.size(0),
-                     "]");
+    fail<ShapeError>("LayerNorm: input is ", x ? to_string(x.shape()) : "empty", ", expected [.., ",
+                     weight.size(0), "]");
   return layer_norm(x, weight, bias, eps);
 }
 std::string LayerNorm::describe() const { return text("LayerNorm(", weight.size(0), ")"); }

@@ -33,7 +33,8 @@ Tensor copy(const Tensor& x, DType t) {
 }
 Tensor contiguous(const Tensor& x) { return x.is_contiguous() ? x : copy(x, x.dtype()); }
 
-Shape resolve(const char* who, Shape s, std::int64_t numel) {
+Shape resolve(const char* who, Shape s, const Shape& from) {
+  const std::int64_t numel = from.numel();
   int unknown = -1;
   std::int64_t known = 1;
   const Shape asked = s;
@@ -48,10 +49,10 @@ Shape resolve(const char* who, Shape s, std::int64_t numel) {
     }
   }
   if (unknown >= 0) {
-    if (known == 0 || numel % known != 0) fail<ShapeError>(who, ": ", numel, " elements do not fit ", asked);
+    if (known == 0 || numel % known != 0) fail<ShapeError>(who, ": ", from, " does not fit ", asked);
     s[unknown] = numel / known;
   } else if (known != numel) {
-    fail<ShapeError>(who, ": ", numel, " elements do not fit ", asked);
+    fail<ShapeError>(who, ": ", from, " does not fit ", asked);
   }
   return s;
 }
@@ -97,7 +98,7 @@ bool reshaped(const Tensor& x, const Shape& s, Strides& out) {
 
 Tensor reshape(const char* who, const Tensor& x, Shape s) {
   check_defined(who, x);
-  s = resolve(who, s, x.numel());
+  s = resolve(who, s, x.shape());
   if (x.numel() == 0) return TensorAccess::view(x, s, row_major(s), TensorAccess::offset(x));
   if (x.is_contiguous()) return TensorAccess::view(x, s, row_major(s), TensorAccess::offset(x));
   Strides st;

@@ -1,4 +1,5 @@
-// The tape: gradients of gradients, shared and sparse parameters, threads, writing to tensors, and what is refused.
+// The tape: gradients of gradients, shared and sparse parameters, threads, writing to tensors, and what is
+// refused.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -74,7 +75,9 @@ TEST_F(TapeTest, LookupsGiveRowGradients) {
   ASSERT_TRUE(r);
   EXPECT_EQ(r->rows.shape(), Shape({4, 4}));
   EXPECT_NEAR(t.grad(e.weight)(3, 0).item(), 4 * e.weight.value()(3, 0).item(), 1e-12);
-  const Tape mixed = diff([&] { return sum(matmul(e(Tensor(std::vector<std::int64_t>{3, 7})), e.weight.T())); });
+  const Tape mixed = diff([&] {
+    return sum(matmul(e(Tensor(std::vector<std::int64_t>{3, 7})), e.weight.T()));
+  });
   EXPECT_FALSE(mixed.row_grad(e.weight));  // used densely as well
 }
 TEST_F(TapeTest, EveryThreadHasItsTape) {
@@ -169,7 +172,8 @@ TEST_F(TapeTest, GradcheckFindsAWrongGradient) {
     Param w{Tensor(Vector{1, 2})};
   } m;
   const auto wrong = [&] {
-    return sum(primitive(m.w * 2.0, {m.w}, [](const Tensor& dy, const Tensor&) { return std::vector{dy * 2.1}; }));
+    return sum(
+        primitive(m.w * 2.0, {m.w}, [](const Tensor& dy, const Tensor&) { return std::vector{dy * 2.1}; }));
   };
   const auto report = gradcheck(m, wrong);
   EXPECT_FALSE(report);

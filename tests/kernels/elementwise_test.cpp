@@ -103,13 +103,14 @@ TEST(Elementwise, SpecialValues) {
   const double inf = INFINITY;
   for (DType t : {DType::f32, DType::f64}) {
     Block x = block(t, {19});
-    const double v[] = {0.0,    -0.0,   inf,  -inf, NAN,  1e-30, -1e-30, 1e30,  -1e30, 88.5,
-                        -88.5, 700.0, -700.0, 1.0, -1.0, 0.5,   20.0,   -20.0, 1e-40};
+    const double v[] = {0.0,   -0.0,  inf,    -inf, NAN,  1e-30, -1e-30, 1e30,  -1e30, 88.5,
+                        -88.5, 700.0, -700.0, 1.0,  -1.0, 0.5,   20.0,   -20.0, 1e-40};
     for (int i = 0; i < 19; ++i)
       dispatch_float("test", t, [&]<class T>(type<T>) { x.a.as<T>()[i] = static_cast<T>(v[i]); });
-    for (Unary op : {Unary::exp, Unary::exp2, Unary::expm1, Unary::log, Unary::log2, Unary::log10, Unary::log1p,
-                     Unary::tanh, Unary::sinh, Unary::cosh, Unary::sigm, Unary::relu, Unary::elu, Unary::gelu,
-                     Unary::silu, Unary::softplus, Unary::sqrt, Unary::sign, Unary::clamp, Unary::abs}) {
+    for (Unary op :
+         {Unary::exp,  Unary::exp2,     Unary::expm1, Unary::log,  Unary::log2,  Unary::log10, Unary::log1p,
+          Unary::tanh, Unary::sinh,     Unary::cosh,  Unary::sigm, Unary::relu,  Unary::elu,   Unary::gelu,
+          Unary::silu, Unary::softplus, Unary::sqrt,  Unary::sign, Unary::clamp, Unary::abs}) {
       SCOPED_TRACE(fn::name_of(op));
       Block y = block(t, {19}), z = block(t, {19});
       cpu_kernels().unary(op, 1, 2, x.a, y.a);
@@ -126,9 +127,10 @@ TEST(Elementwise, AccuracyOfTheVectorFunctions) {
     Unary op;
     double low, high, bound;
   };
-  for (const Case c : {Case{Unary::exp, -87, 88, 2}, Case{Unary::expm1, -10, 10, 3}, Case{Unary::log, 1e-6, 1e4, 2},
-                       Case{Unary::log1p, -0.99, 5, 3}, Case{Unary::tanh, -10, 10, 5}, Case{Unary::sigm, -30, 30, 4},
-                       Case{Unary::exp2, -100, 100, 2}, Case{Unary::log2, 1e-6, 1e4, 3}}) {
+  for (const Case c :
+       {Case{Unary::exp, -87, 88, 2}, Case{Unary::expm1, -10, 10, 3}, Case{Unary::log, 1e-6, 1e4, 2},
+        Case{Unary::log1p, -0.99, 5, 3}, Case{Unary::tanh, -10, 10, 5}, Case{Unary::sigm, -30, 30, 4},
+        Case{Unary::exp2, -100, 100, 2}, Case{Unary::log2, 1e-6, 1e4, 3}}) {
     const Block x = random_block(DType::f32, {n}, c.low, c.high);
     Block y = block(DType::f32, {n}), wide = block(DType::f64, {n}), exact = block(DType::f64, {n});
     cpu_kernels().unary(c.op, 0, 0, x.a, y.a);
@@ -137,8 +139,8 @@ TEST(Elementwise, AccuracyOfTheVectorFunctions) {
     double worst = 0;
     for (std::int64_t i = 0; i < n; ++i) {
       const double e = exact.a.as<double>()[i];
-      worst = std::max(worst, std::fabs(y.a.as<float>()[i] - e) /
-                                  std::max(std::ldexp(1.0, std::ilogb(e) - 23), 1e-38));
+      worst = std::max(
+          worst, std::fabs(y.a.as<float>()[i] - e) / std::max(std::ldexp(1.0, std::ilogb(e) - 23), 1e-38));
     }
     EXPECT_LE(worst, c.bound) << fn::name_of(c.op);
   }

@@ -1,4 +1,5 @@
-// Reductions, softmax, losses, normalisation, random numbers, optimisers and rows by number against the plain loops.
+// Reductions, softmax, losses, normalisation, random numbers, optimisers and rows by number against the plain
+// loops.
 #include "knet/base/threads.hpp"
 #include "tests/kernels/kernels_test.hpp"
 
@@ -48,7 +49,8 @@ TEST(Reduce, LongSumsStayExact) {
 }
 TEST(Reduce, SameBitsForAnyNumberOfThreads) {
   const Block x = random_block(DType::f32, {700, 513}, -1, 1);
-  for (const std::vector<std::int64_t>& s : std::vector<std::vector<std::int64_t>>{{1, 1}, {700, 1}, {1, 513}}) {
+  for (const std::vector<std::int64_t>& s :
+       std::vector<std::vector<std::int64_t>>{{1, 1}, {700, 1}, {1, 513}}) {
     Block y = block(DType::f32, s), z = block(DType::f32, s);
     const int before = threads();
     set_threads(1);
@@ -113,14 +115,16 @@ TEST(LayerNorm, ValueAndGradients) {
   for (DType t : {DType::f32, DType::f64}) {
     for (std::int64_t n : {1, 5, 64, 301, 2000}) {
       const Block x = random_block(t, {37, n}, -3, 5), g = random_block(t, {n}, 0.5, 2, Layout::dense, 2),
-                  b = random_block(t, {n}, -1, 1, Layout::dense, 3), dy = random_block(t, {37, n}, -1, 1, Layout::dense, 4);
+                  b = random_block(t, {n}, -1, 1, Layout::dense, 3),
+                  dy = random_block(t, {37, n}, -1, 1, Layout::dense, 4);
       Block y[2], m[2], r[2], dx[2], dg[2], db[2];
       const Kernels* k[2] = {&cpu_kernels(), &reference_kernels()};
       for (int i = 0; i < 2; ++i) {
         y[i] = block(t, {37, n}), dx[i] = block(t, {37, n}), m[i] = block(t, {37}), r[i] = block(t, {37});
         dg[i] = block(t, {n}), db[i] = block(t, {n});
         k[i]->layer_norm(x.a, g.a.data, b.a.data, 1e-5, y[i].a, m[i].a.data, r[i].a.data);
-        k[i]->layer_norm_grad(x.a, g.a.data, m[i].a.data, r[i].a.data, dy.a, dx[i].a, dg[i].a.data, db[i].a.data);
+        k[i]->layer_norm_grad(x.a, g.a.data, m[i].a.data, r[i].a.data, dy.a, dx[i].a, dg[i].a.data,
+                              db[i].a.data);
       }
       expect_near(y[0].a, y[1].a, ulps(t, 64), ulps(t, 64));
       if (n > 1) expect_near(dx[0].a, dx[1].a, ulps(t, 256), ulps(t, 256));
@@ -135,7 +139,8 @@ TEST(BiasActGrad, EveryActivation) {
                       Unary::leaky_relu}) {
       for (std::int64_t m : {1, 10, 100, 129}) {
         for (std::int64_t n : {1, 33, 2000}) {
-          const Block y = random_block(t, {n, m}, -0.9, 0.9), dy = random_block(t, {n, m}, -1, 1, Layout::dense, 2);
+          const Block y = random_block(t, {n, m}, -0.9, 0.9),
+                      dy = random_block(t, {n, m}, -1, 1, Layout::dense, 2);
           Block dx = block(t, {n, m}), dz = block(t, {n, m}), db = block(t, {m}), dc = block(t, {m});
           cpu_kernels().bias_act_grad(act, 0.3, y.a, dy.a, dx.a, &db.a);
           reference_kernels().bias_act_grad(act, 0.3, y.a, dy.a, dz.a, &dc.a);
@@ -170,13 +175,15 @@ TEST(Optimize, EveryRule) {
   for (DType t : {DType::f32, DType::f64}) {
     for (int rule = 0; rule <= static_cast<int>(OptimRule::adam); ++rule) {
       for (std::int64_t n : {1, 16, 1003}) {
-        OptimStep o{.rule = static_cast<OptimRule>(rule), .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-6};
+        OptimStep o{
+            .rule = static_cast<OptimRule>(rule), .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-6};
         o.correction1 = 0.1, o.correction2 = 0.01, o.decay = 0.01, o.l2 = 0.02, o.scale = 0.5;
         Block w[2], s[2], u[2];
         const Block g = random_block(t, {n}, -1, 1, Layout::dense, 2);
         const Kernels* k[2] = {&cpu_kernels(), &reference_kernels()};
         for (int i = 0; i < 2; ++i) {
-          w[i] = random_block(t, {n}, -1, 1), s[i] = random_block(t, {n}, 0, 1), u[i] = random_block(t, {n}, 0, 1);
+          w[i] = random_block(t, {n}, -1, 1), s[i] = random_block(t, {n}, 0, 1),
+          u[i] = random_block(t, {n}, 0, 1);
           k[i]->optimize(o, t, n, w[i].a.data, g.a.data, s[i].a.data, u[i].a.data);
         }
         expect_near(w[0].a, w[1].a, ulps(t, 8), ulps(t, 8));
@@ -217,9 +224,12 @@ TEST(Matmul, EveryLayoutAndEpilogue) {
                       bias = random_block(t, {n}, -1, 1, Layout::dense, 3);
           for (int form = 0; form < 4; ++form) {
             Epilogue e;
-            if (form & 1) e.bias = bias.a.data, e.activation = form & 2 ? Unary::tanh : Unary::relu;
-            else e.accumulate = form & 2;
-            Block c = random_block(t, {m, n}, -1, 1, Layout::dense, 4), d = random_block(t, {m, n}, -1, 1, Layout::dense, 4);
+            if (form & 1)
+              e.bias = bias.a.data, e.activation = form & 2 ? Unary::tanh : Unary::relu;
+            else
+              e.accumulate = form & 2;
+            Block c = random_block(t, {m, n}, -1, 1, Layout::dense, 4),
+                  d = random_block(t, {m, n}, -1, 1, Layout::dense, 4);
             cpu_kernels().matmul(a.a, b.a, c.a, e);
             reference_kernels().matmul(a.a, b.a, d.a, e);
             const double tolerance = ulps(t, 4 * std::sqrt(static_cast<double>(k)) + 8);

@@ -1,5 +1,5 @@
-// Layers against torch.nn (tests/reference/layers_reference.py) and the Julia system's golden numbers; integer inputs
-// as one-hot vectors; what wrong input gets.
+// Layers against torch.nn (tests/reference/layers_reference.py) and the Julia system's golden numbers;
+// integer inputs as one-hot vectors; what wrong input gets.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,19 +13,21 @@ using namespace knet;
 const std::map<std::string, Tensor>& reference() {
   static const std::map<std::string, Tensor> all = [] {
     std::map<std::string, Tensor> m;
-    for (auto& [n, t] : io::load_safetensors(KNET_SOURCE_DIR "/tests/data/layers.safetensors").tensors) m[n] = t;
+    for (auto& [n, t] : io::load_safetensors(KNET_SOURCE_DIR "/tests/data/layers.safetensors").tensors)
+      m[n] = t;
     return m;
   }();
   return all;
 }
-void expect_close(const Tensor& got, const Tensor& expected, const std::string& what, double tolerance = 1e-9) {
+void expect_close(const Tensor& got, const Tensor& expected, const std::string& what,
+                  double tolerance = 1e-9) {
   ASSERT_TRUE(got && expected) << what;
   ASSERT_EQ(got.shape(), expected.shape()) << what;
   EXPECT_TRUE(allclose(got.to(f64), expected.to(f64), tolerance, tolerance))
       << what << " is " << got << "\nexpected " << expected;
 }
-/// Gives the layer PyTorch's parameters; compares the output and every gradient, then checks them by differences.
-/// `order`: PyTorch's names in the order of ours.
+/// Gives the layer PyTorch's parameters; compares the output and every gradient, then checks them by
+/// differences. `order`: PyTorch's names in the order of ours.
 template <class L>
 void compare(const std::string& name, L layer, std::vector<std::string> order, bool train = true) {
   SCOPED_TRACE(name);
@@ -43,7 +45,8 @@ void compare(const std::string& name, L layer, std::vector<std::string> order, b
   {
     const Mode mode(train);
     const Tape t = diff([&] { return sum(layer(input()) * at("w")); });
-    for (std::size_t i = 0; i < order.size(); ++i) expect_close(t.grad(*ps[i].param), at("g." + order[i]), order[i]);
+    for (std::size_t i = 0; i < order.size(); ++i)
+      expect_close(t.grad(*ps[i].param), at("g." + order[i]), order[i]);
     if (x) expect_close(t.grad(x), at("gx"), "gradient of x");
   }
   {
@@ -61,13 +64,18 @@ TEST(Layers, OfMatricesMatchPyTorch) {
   compare("linear_3d", Linear{.input = 4, .output = 3, .dtype = f64}, {"weight", "bias"});
   compare("multiply", Multiply{.input = 4, .output = 3, .dtype = f64}, {"weight"});
   compare("embed", Embed{.input = 7, .output = 3, .dtype = f64}, {"weight"});
-  const std::pair<std::string, Activation> acts[] = {
-      {"relu", relu}, {"sigm", sigm},           {"tanh", tanh}, {"elu", elu},           {"selu", selu},        {"leaky_relu", leaky_relu},
-      {"gelu", gelu}, {"gelu_exact", gelu_exact}, {"silu", silu}, {"identity", identity}, {"log_sigm", log_sigm}};
+  const std::pair<std::string, Activation> acts[] = {{"relu", relu},        {"sigm", sigm},
+                                                     {"tanh", tanh},        {"elu", elu},
+                                                     {"selu", selu},        {"leaky_relu", leaky_relu},
+                                                     {"gelu", gelu},        {"gelu_exact", gelu_exact},
+                                                     {"silu", silu},        {"identity", identity},
+                                                     {"log_sigm", log_sigm}};
   for (const auto& [name, act] : acts) {
-    compare("dense_" + name, Dense{.input = 4, .output = 3, .activation = act, .dtype = f64}, {"weight", "bias"});
+    compare("dense_" + name, Dense{.input = 4, .output = 3, .activation = act, .dtype = f64},
+            {"weight", "bias"});
   }
-  compare("mlp", MLP{.sizes = {6, 5, 4, 3}, .dtype = f64}, {"0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"});
+  compare("mlp", MLP{.sizes = {6, 5, 4, 3}, .dtype = f64},
+          {"0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"});
 }
 TEST(Layers, OfNormalisationMatchPyTorch) {
   compare("layer_norm", LayerNorm{.size = 6, .dtype = f64}, {"weight", "bias"});
@@ -90,11 +98,17 @@ TEST(Layers, BatchNormKeepsRunningMoments) {
 TEST(Layers, GoldenNormalisation) {
   const LayerNorm n{.size = 4, .eps = 0, .dtype = f64};
   const Tensor y = n(Tensor(std::vector<double>{1, 2, 3, 4}));
-  expect_close(y, Tensor(std::vector<double>{-1.3416407864998738, -0.4472135954999579, 0.4472135954999579, 1.3416407864998738}), "norm", 1e-12);
+  expect_close(y,
+               Tensor(std::vector<double>{-1.3416407864998738, -0.4472135954999579, 0.4472135954999579,
+                                          1.3416407864998738}),
+               "norm", 1e-12);
   const BatchNorm b{.channels = 1, .dtype = f64};
   const Mode mode(true);
   expect_close(b(Tensor(std::vector<double>{1, 2, 3, 4}, {4, 1})),
-               Tensor(std::vector<double>{-1.3416354199689269, -0.447211806656309, 0.447211806656309, 1.3416354199689269}, {4, 1}), "batch", 1e-12);
+               Tensor(std::vector<double>{-1.3416354199689269, -0.447211806656309, 0.447211806656309,
+                                          1.3416354199689269},
+                      {4, 1}),
+               "batch", 1e-12);
   EXPECT_NEAR(b.running_mean.item(), 0.25, 1e-12);
   EXPECT_NEAR(b.running_var.item(), 1.0666666666666667, 1e-12);
 }
@@ -132,13 +146,17 @@ TEST(Losses, Golden) {
   const Tensor s = Tensor(std::vector<double>{12.2, 2.0, 0.0, 0.3, 21.5, -21.0}, {2, 3});
   EXPECT_NEAR(nll(s, Tensor(std::vector<std::int64_t>{0, 1})).item(), 2.1100252335646503e-05, 1e-15);
   const Tensor c = Tensor(std::vector<double>{1, 2, 3, 1, 0, -1}, {2, 3});
-  EXPECT_NEAR(CrossEntropyLoss{}(c, Tensor(std::vector<std::int64_t>{2, 0})).item(), 0.4076059644443804, 1e-14);
-  EXPECT_NEAR(CrossEntropyLoss{}(c, Tensor(std::vector<std::int64_t>{2, -1})).item(), 0.4076059644443804, 1e-14);
+  EXPECT_NEAR(CrossEntropyLoss{}(c, Tensor(std::vector<std::int64_t>{2, 0})).item(), 0.4076059644443804,
+              1e-14);
+  EXPECT_NEAR(CrossEntropyLoss{}(c, Tensor(std::vector<std::int64_t>{2, -1})).item(), 0.4076059644443804,
+              1e-14);
   const Tensor b = Tensor(std::vector<double>{0.5, -1, 2});
   EXPECT_NEAR(bce(b, Tensor(std::vector<double>{1, 0, 1})).item(), 0.3047555609137674, 1e-14);
-  EXPECT_NEAR(BCELoss{.average = false}(b, Tensor(std::vector<double>{1, 0, 1})).item(), 0.9142666827413021, 1e-14);
+  EXPECT_NEAR(BCELoss{.average = false}(b, Tensor(std::vector<double>{1, 0, 1})).item(), 0.9142666827413021,
+              1e-14);
   EXPECT_NEAR(logistic(b, Tensor(std::vector<double>{1, -1, 1})).item(), 0.3047555609137674, 1e-14);
-  const Tensor g = Tensor(std::vector<double>{0.5, -1, 2, 0}, {2, 2}), t = Tensor(std::vector<double>{1, 0, 1, 1}, {2, 2});
+  const Tensor g = Tensor(std::vector<double>{0.5, -1, 2, 0}, {2, 2}),
+               t = Tensor(std::vector<double>{1, 0, 1, 1}, {2, 2});
   EXPECT_NEAR(SigmoidCrossEntropyLoss{.average = false}(g, t).item(), 1.6074138633012476, 1e-14);
   EXPECT_NEAR(SigmoidCrossEntropyLoss{}(g, t).item(), 0.8037069316506238, 1e-14);
   EXPECT_NEAR(nll(zeros({4, 10}, f64), zeros({4}, i64)).item(), 2.302585092994046, 1e-14);
@@ -164,8 +182,13 @@ TEST(BadInput, NamesTheLayerAndTheShapes) {
   expect_error<ShapeError>([&] { d(zeros({2, 5})); }, "[2, 5]");
   expect_error<ShapeError>([&] { Linear{.input = 4, .output = 3}(zeros({7})); }, "Linear");
   expect_error<DTypeError>([&] { d(zeros({2, 4}, f64)); }, "f64");
-  expect_error<ValueError>([&] { Embed{.input = 4, .output = 3}(Tensor(std::vector<std::int64_t>{1, 4})); }, "4");
-  expect_error<ValueError>([&] { Embed{.input = 4, .output = 3}(Tensor(std::vector<std::int64_t>{-1})); }, "-1");
+  expect_error<ValueError>(
+      [&] {
+        Embed{.input = 4, .output = 3}(Tensor(std::vector<std::int64_t>{1, 4}));
+      },
+      "4");
+  expect_error<ValueError>([&] { Embed{.input = 4, .output = 3}(Tensor(std::vector<std::int64_t>{-1})); },
+                           "-1");
   expect_error<ShapeError>([&] { LayerNorm{.size = 4}(zeros({2, 5})); }, "LayerNorm");
   expect_error<ShapeError>([&] { BatchNorm{.channels = 4}(zeros({2, 5})); }, "BatchNorm");
   expect_error<ValueError>([&] { (Dense{.input = -4, .output = 3}); }, "-4");
@@ -178,7 +201,8 @@ TEST(BadInput, NamesTheLayerAndTheShapes) {
 }
 
 TEST(Models, ShowPrintsATreeWithCounts) {
-  const auto model = Chain{Dense{.input = 4, .output = 8}, Dropout{.p = 0.5}, Linear{.input = 8, .output = 2}};
+  const auto model =
+      Chain{Dense{.input = 4, .output = 8}, Dropout{.p = 0.5}, Linear{.input = 8, .output = 2}};
   const std::string text = show(model) + summary(model);
   EXPECT_NE(text.find("Dense"), std::string::npos) << text;
   EXPECT_NE(text.find("58"), std::string::npos) << text;  // 4 * 8 + 8 + 8 * 2 + 2 parameters

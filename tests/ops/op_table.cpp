@@ -16,20 +16,23 @@ Op two(const std::string& name, const F& f, bool twice = true) {
 #define KNET_TWO(table, name) two(table, [](const Tensor& a, const Tensor& b) { return name(a, b); })
 
 void add_elementwise(std::vector<Op>& t) {
-  for (Op op : {KNET_ONE(exp), KNET_ONE(exp2), KNET_ONE(expm1), KNET_ONE(sin), KNET_ONE(cos), KNET_ONE(atan),
-                KNET_ONE(sinh), KNET_ONE(cosh), KNET_ONE(tanh), KNET_ONE(asinh), KNET_ONE(erf), KNET_ONE(erfc),
-                KNET_ONE(square), KNET_ONE(sqrt), KNET_ONE(rsqrt), KNET_ONE(reciprocal), KNET_ONE(log),
-                KNET_ONE(log2), KNET_ONE(log10), KNET_ONE(asin), KNET_ONE(acos), KNET_ONE(atanh), KNET_ONE(erfinv),
-                KNET_ONE(cbrt), KNET_ONE(tan), KNET_ONE(acosh), KNET_ONE(log1p), KNET_ONE(sinc), KNET_ONE(abs),
-                KNET_ONE(sign), KNET_ONE(floor), KNET_ONE(ceil), KNET_ONE(round), KNET_ONE(trunc), KNET_ONE(relu),
-                KNET_ONE(sigm), KNET_ONE(elu), KNET_ONE(selu), KNET_ONE(leaky_relu), KNET_ONE(gelu),
-                KNET_ONE(gelu_exact), KNET_ONE(silu), KNET_ONE(hard_sigmoid), KNET_ONE(log_sigm)}) {
+  for (Op op :
+       {KNET_ONE(exp),        KNET_ONE(exp2),  KNET_ONE(expm1),        KNET_ONE(sin),        KNET_ONE(cos),
+        KNET_ONE(atan),       KNET_ONE(sinh),  KNET_ONE(cosh),         KNET_ONE(tanh),       KNET_ONE(asinh),
+        KNET_ONE(erf),        KNET_ONE(erfc),  KNET_ONE(square),       KNET_ONE(sqrt),       KNET_ONE(rsqrt),
+        KNET_ONE(reciprocal), KNET_ONE(log),   KNET_ONE(log2),         KNET_ONE(log10),      KNET_ONE(asin),
+        KNET_ONE(acos),       KNET_ONE(atanh), KNET_ONE(erfinv),       KNET_ONE(cbrt),       KNET_ONE(tan),
+        KNET_ONE(acosh),      KNET_ONE(log1p), KNET_ONE(sinc),         KNET_ONE(abs),        KNET_ONE(sign),
+        KNET_ONE(floor),      KNET_ONE(ceil),  KNET_ONE(round),        KNET_ONE(trunc),      KNET_ONE(relu),
+        KNET_ONE(sigm),       KNET_ONE(elu),   KNET_ONE(selu),         KNET_ONE(leaky_relu), KNET_ONE(gelu),
+        KNET_ONE(gelu_exact), KNET_ONE(silu),  KNET_ONE(hard_sigmoid), KNET_ONE(log_sigm)}) {
     t.push_back(op);
   }
   t.push_back(one("neg", [](const Tensor& x) { return -x; }));
   // The derivative of digamma is trigamma, whose own derivative is not offered.
   t.push_back(one("lgamma", [](const Tensor& x) { return lgamma(x); }));
-  t.push_back(one("digamma", [](const Tensor& x) { return digamma(x); }, false));
+  t.push_back(one(
+      "digamma", [](const Tensor& x) { return digamma(x); }, false));
   t.push_back(one("elu_alpha", [](const Tensor& x) { return ELU{.alpha = 0.3}(x); }));
   t.push_back(one("softplus", [](const Tensor& x) { return Softplus{}(x); }));
   t.push_back(one("pow_scalar", [](const Tensor& x) { return pow(x, 2.5); }));
@@ -62,7 +65,8 @@ void add_elementwise(std::vector<Op>& t) {
 }
 
 void add_reductions(std::vector<Op>& t) {
-  const std::pair<std::string, Dims> forms[] = {{"all", {}}, {"0", 0}, {"1", 1}, {"last", -1}, {"02", {0, 2}}};
+  const std::pair<std::string, Dims> forms[] = {
+      {"all", {}}, {"0", 0}, {"1", 1}, {"last", -1}, {"02", {0, 2}}};
   for (const auto& [form, d] : forms) {
     t.push_back(one("sum_" + form, [d = d](const Tensor& x) { return sum(x, d); }));
     t.push_back(one("mean_" + form, [d = d](const Tensor& x) { return mean(x, d); }));
@@ -79,7 +83,8 @@ void add_reductions(std::vector<Op>& t) {
   t.push_back(one("sum_keep", [](const Tensor& x) { return sum(x, 1, true); }));
   t.push_back(one("prod_all", [](const Tensor& x) { return prod(x); }));
   t.push_back(one("prod_1", [](const Tensor& x) { return prod(x, 1); }));
-  t.push_back(one("prod_zero", [](const Tensor& x) { return prod(x, 1); }, false));
+  t.push_back(one(
+      "prod_zero", [](const Tensor& x) { return prod(x, 1); }, false));
   t.push_back(one("cumsum_0", [](const Tensor& x) { return cumsum(x, 0); }));
   t.push_back(one("cumsum_1", [](const Tensor& x) { return cumsum(x, -1); }));
   t.push_back(one("argmax", [](const Tensor& x) { return argmax(x, 1); }));
@@ -111,7 +116,8 @@ void add_products(std::vector<Op>& t) {
   t.push_back(KNET_ONE(logdet));
   t.push_back(KNET_ONE(trace));
   t.push_back(KNET_ONE(diag));
-  t.push_back(one("cholesky", [](const Tensor& x) { return cholesky(matmul(x, x.T()) + eye(4).to(x.dtype())); }));
+  t.push_back(
+      one("cholesky", [](const Tensor& x) { return cholesky(matmul(x, x.T()) + eye(4).to(x.dtype())); }));
   t.push_back(one("triu", [](const Tensor& x) { return triu(x, 1); }));
   t.push_back(one("tril", [](const Tensor& x) { return tril(x, -1); }));
 }
@@ -165,12 +171,14 @@ void add_losses(std::vector<Op>& t) {
   t.push_back({"cross_entropy_weight",
                [](const Inputs& x) { return cross_entropy(x[0], x[1], {.weight = x[2].detach()}); }});
   const Tensor truth = Tensor(std::vector<double>{0, 1, 1, 0, 1});
-  t.push_back(one("binary_cross_entropy", [truth](const Tensor& s) { return binary_cross_entropy(s, truth); }));
+  t.push_back(
+      one("binary_cross_entropy", [truth](const Tensor& s) { return binary_cross_entropy(s, truth); }));
   t.push_back(one("logistic_loss", [truth](const Tensor& s) { return logistic_loss(s, truth * 2 - 1); }));
   t.push_back(KNET_TWO("mse_loss", mse_loss));
   t.push_back(two("l1_loss", [](const Tensor& a, const Tensor& b) { return l1_loss(a, b); }));
   t.push_back(two("huber_loss", [](const Tensor& a, const Tensor& b) { return huber_loss(a, b, 0.7); }));
-  t.push_back(two("kl_div", [](const Tensor& q, const Tensor& p) { return kl_div(logp(q), softmax(p), false); }));
+  t.push_back(
+      two("kl_div", [](const Tensor& q, const Tensor& p) { return kl_div(logp(q), softmax(p), false); }));
 }
 
 }  // namespace

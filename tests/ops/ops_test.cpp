@@ -14,15 +14,16 @@ using namespace knet::test;
 const std::map<std::string, Tensor>& reference() {
   static const std::map<std::string, Tensor> all = [] {
     std::map<std::string, Tensor> m;
-    for (auto& [name, t] : io::load_safetensors(KNET_SOURCE_DIR "/tests/data/ops.safetensors").tensors) m[name] = t;
+    for (auto& [name, t] : io::load_safetensors(KNET_SOURCE_DIR "/tests/data/ops.safetensors").tensors)
+      m[name] = t;
     return m;
   }();
   return all;
 }
 struct Case {
   Inputs x;
-  Tensor y, w;                      // w is empty where there is no gradient
-  std::vector<Tensor> g;            // one for each input; empty for integers
+  Tensor y, w;            // w is empty where there is no gradient
+  std::vector<Tensor> g;  // one for each input; empty for integers
 };
 Case reference_case(const std::string& name) {
   const auto find = [&](const std::string& key) {
@@ -81,7 +82,8 @@ TEST_P(Operator, ValueAndGradient) {
   if (c.y.floating() && c.w) {
     EXPECT_EQ(y.dtype(), op.name == "one_hot" ? f64 : f32);
   }
-  if (op.name != "cholesky" && op.name != "binary_cross_entropy" && op.name != "logistic_loss" && !op.name.starts_with("argsort"))
+  if (op.name != "cholesky" && op.name != "binary_cross_entropy" && op.name != "logistic_loss" &&
+      !op.name.starts_with("argsort"))
     expect_close(y, c.y, 2e-4, "value in f32");
   if (!c.w) return;
   const Variables v(c);

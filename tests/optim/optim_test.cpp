@@ -61,7 +61,9 @@ TEST(Optimizer, DifferentRulesForDifferentParameters) {
   const Tensor first = m.layers[0].weight.value(), second = m.layers[1].weight.value();
   Optimizer opt(m, SGD{.lr = 0.5});
   opt.set("layers.0", SGD{.lr = 1e-9});
-  const Tape t = diff([&] { return nll(m(randn({4, 2}, f64)), Tensor(std::vector<std::int64_t>{0, 1, 0, 1})); });
+  const Tape t = diff([&] {
+    return nll(m(randn({4, 2}, f64)), Tensor(std::vector<std::int64_t>{0, 1, 0, 1}));
+  });
   opt.step(t);
   EXPECT_TRUE(allclose(m.layers[0].weight.value(), first, 0, 1e-7));
   EXPECT_TRUE(allclose(m.layers[1].weight.value(), second - 0.5 * t.grad(m.layers[1].weight), 1e-12, 1e-12));

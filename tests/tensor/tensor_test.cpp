@@ -133,7 +133,10 @@ TEST(Errors, NameTheFunctionAndTheShapes) {
 }
 TEST(Memory, ThePoolGivesBackAndCounts) {
   const auto before = memory_stats(cpu);
-  { const Tensor t = zeros({1000, 1000}); EXPECT_GE(memory_stats(cpu).in_use, before.in_use + 4'000'000); }
+  {
+    const Tensor t = zeros({1000, 1000});
+    EXPECT_GE(memory_stats(cpu).in_use, before.in_use + 4'000'000);
+  }
   EXPECT_EQ(memory_stats(cpu).in_use, before.in_use);
 }
 }  // namespace

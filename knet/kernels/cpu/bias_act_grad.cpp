@@ -35,16 +35,20 @@ HWY_INLINE void strip(Params p, Int rows, Int m, Int some, const T* y, const T* 
         d = d * F::grad(r, r, p);
       }
       if (dx) {
-        if constexpr (kVectors == 0) d.store_some(dx, some);
-        else d.store(dx + k * V::lanes);
+        if constexpr (kVectors == 0)
+          d.store_some(dx, some);
+        else
+          d.store(dx + k * V::lanes);
       }
       acc[k] = acc[k] + d;
     }
   }
   if (!sums) return;
   for (int k = 0; k < count; ++k) {
-    if constexpr (kVectors == 0) acc[k].store_some(sums, some);
-    else acc[k].store(sums + k * V::lanes);
+    if constexpr (kVectors == 0)
+      acc[k].store_some(sums, some);
+    else
+      acc[k].store(sums + k * V::lanes);
   }
 }
 template <class T, class F>
@@ -69,10 +73,12 @@ void dispatch_rows(Unary act, double alpha, Int rows, Int m, const T* y, const T
     default: return rows_grad<T, Identity>(p, rows, m, y, dy, dx, sums);
   }
 }
-void rows_f32(Unary act, double alpha, Int rows, Int m, const float* y, const float* dy, float* dx, float* sums) {
+void rows_f32(Unary act, double alpha, Int rows, Int m, const float* y, const float* dy, float* dx,
+              float* sums) {
   dispatch_rows(act, alpha, rows, m, y, dy, dx, sums);
 }
-void rows_f64(Unary act, double alpha, Int rows, Int m, const double* y, const double* dy, double* dx, double* sums) {
+void rows_f64(Unary act, double alpha, Int rows, Int m, const double* y, const double* dy, double* dx,
+              double* sums) {
   dispatch_rows(act, alpha, rows, m, y, dy, dx, sums);
 }
 
@@ -117,7 +123,8 @@ void run(const F& rows_grad, Unary act, double alpha, const Array& y, const Arra
 }
 }  // namespace
 
-void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx, const Array* dbias) {
+void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
+                   const Array* dbias) {
   if (dy.dtype == DType::f32)
     return run<float>(HWY_DYNAMIC_DISPATCH(simd::rows_f32), act, alpha, y, dy, dx, dbias);
   if (dy.dtype == DType::f64)

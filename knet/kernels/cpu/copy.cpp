@@ -1,5 +1,5 @@
-// Copies, conversions and what else only moves elements. Rows go whole; a transposition goes in squares, so that
-// both sides are read and written in whole cache lines.
+// Copies, conversions and what else only moves elements. Rows go whole; a transposition goes in squares, so
+// that both sides are read and written in whole cache lines.
 #include <cstring>
 
 #include "knet/kernels/convert.hpp"
@@ -111,7 +111,8 @@ void fill(double value, const Array& y) {
     const Int step = lines.step(0);
     lines.pieces(grain, [&](const Int* at, Int n) {
       T* q = y.as<T>() + at[0];
-      if (step == 1) std::fill(q, q + n, v);
+      if (step == 1)
+        std::fill(q, q + n, v);
       else
         for (Int i = 0; i < n; ++i) q[i * step] = v;
     });

@@ -1,5 +1,5 @@
-// Functions of one and two elements. Lines of neighbouring elements go through vectors; other lines through short
-// buffers on the stack, so that there is one loop for each function and instruction set.
+// Functions of one and two elements. Lines of neighbouring elements go through vectors; other lines through
+// short buffers on the stack, so that there is one loop for each function and instruction set.
 #include <array>
 #include <cmath>
 
@@ -43,7 +43,8 @@ void grad_loop(Params p, Int n, const T* x, const T* y, const T* dy, T* dx) {
   }
   if (i < n) {
     const Int m = n - i;
-    const V v = F::uses_x ? V::load_some(x + i, m) : V::zero(), r = F::uses_y ? V::load_some(y + i, m) : V::zero();
+    const V v = F::uses_x ? V::load_some(x + i, m) : V::zero(),
+            r = F::uses_y ? V::load_some(y + i, m) : V::zero();
     (V::load_some(dy + i, m) * F::grad(v, r, p)).store_some(dx + i, m);
   }
 }
@@ -80,10 +81,12 @@ void binary(Binary op, bool one_a, bool one_b, Int n, const T* a, const T* b, T*
 
 void unary_f32(Unary op, double a, double b, Int n, const float* x, float* y) { unary(op, a, b, n, x, y); }
 void unary_f64(Unary op, double a, double b, Int n, const double* x, double* y) { unary(op, a, b, n, x, y); }
-void grad_f32(Unary op, double a, double b, Int n, const float* x, const float* y, const float* dy, float* dx) {
+void grad_f32(Unary op, double a, double b, Int n, const float* x, const float* y, const float* dy,
+              float* dx) {
   unary_grad(op, a, b, n, x, y, dy, dx);
 }
-void grad_f64(Unary op, double a, double b, Int n, const double* x, const double* y, const double* dy, double* dx) {
+void grad_f64(Unary op, double a, double b, Int n, const double* x, const double* y, const double* dy,
+              double* dx) {
   unary_grad(op, a, b, n, x, y, dy, dx);
 }
 void binary_f32(Binary op, bool one_a, bool one_b, Int n, const float* a, const float* b, float* y) {
@@ -174,7 +177,8 @@ void dense_pieces(Int grain, const F& f, const Array& y, const In&... inputs) {
     return true;
   };
   if (whole(y) && (whole(inputs) && ...)) {
-    parallel_for(y.numel(), grain, [&](Int b, Int e) { f(y.as<T>() + b, e - b, inputs.template as<const T>() + b...); });
+    parallel_for(y.numel(), grain,
+                 [&](Int b, Int e) { f(y.as<T>() + b, e - b, inputs.template as<const T>() + b...); });
     return;
   }
   const Lines<1 + sizeof...(In)> lines(-1, y, inputs...);
@@ -195,7 +199,8 @@ void dense_pieces(Int grain, const F& f, const Array& y, const In&... inputs) {
           for (Int j = 0; j < m; ++j) to[j * step] = out[j];
         }
       }
-    }(std::make_index_sequence<sizeof...(In)>());
+    }
+    (std::make_index_sequence<sizeof...(In)>());
   });
 }
 
@@ -250,7 +255,11 @@ bool is_float(DType t) { return t == DType::f32 || t == DType::f64; }
 // Powers that are something simpler.
 Unary simpler(Unary op, double a) {
   if (op != Unary::pow) return op;
-  return a == 2 ? Unary::square : a == 0.5 ? Unary::sqrt : a == -1 ? Unary::reciprocal : a == 1 ? Unary::identity : op;
+  return a == 2     ? Unary::square
+         : a == 0.5 ? Unary::sqrt
+         : a == -1  ? Unary::reciprocal
+         : a == 1   ? Unary::identity
+                    : op;
 }
 
 /// s in an array of x's sizes, all strides 0.
@@ -269,11 +278,13 @@ void unary(Unary op, double a, double b, const Array& x, const Array& y) {
   if (op == Unary::identity) return copy(x, y);
   dispatch_float("unary", x.dtype, [&]<class T>(type<T>) {
     const auto loop = Table<T>::unary();
-    dense_pieces<T>(grain_of(op), [&](T* to, Int n, const T* from) { loop(op, a, b, n, from, to); }, y, x);
+    dense_pieces<T>(
+        grain_of(op), [&](T* to, Int n, const T* from) { loop(op, a, b, n, from, to); }, y, x);
   });
 }
 
-void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy, const Array& dx) {
+void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, const Array& dy,
+                const Array& dx) {
   // The square root's derivative is written with its result, the power's with its argument.
   if (op == Unary::pow && a == 2) op = Unary::square;
   dispatch_float("unary_grad", dy.dtype, [&]<class T>(type<T>) {
@@ -282,8 +293,8 @@ void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, co
     const Array &xs = x.data ? x : dy, &ys = y.data ? y : dy;
     dense_pieces<T>(
         grain_of(op),
-        [&](T* to, Int n, const T* vx, const T* vy, const T* vdy) { loop(op, a, b, n, vx, vy, vdy, to); }, dx, xs, ys,
-        dy);
+        [&](T* to, Int n, const T* vx, const T* vy, const T* vdy) { loop(op, a, b, n, vx, vy, vdy, to); }, dx,
+        xs, ys, dy);
   });
 }
 
@@ -292,10 +303,12 @@ void binary(Binary op, const Array& a, const Array& b, const Array& y) {
   if (!is_float(a.dtype)) return reference_kernels().binary(op, a, b, y);
   dispatch_float("binary", a.dtype, [&]<class T>(type<T>) {
     const auto loop = Table<T>::binary();
-    const Int grain = op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
+    const Int grain =
+        op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
     // Rows times a column: one side stands still along the line.
     const Lines<3> lines(-1, y, a, b);
-    const bool one_a = lines.step(1) == 0 && lines.step(2) == 1, one_b = lines.step(2) == 0 && lines.step(1) == 1;
+    const bool one_a = lines.step(1) == 0 && lines.step(2) == 1,
+               one_b = lines.step(2) == 0 && lines.step(1) == 1;
     if (lines.step(0) == 1 && (one_a || one_b)) {
       return lines.pieces(grain, [&](const Int* at, Int n) {
         loop(op, one_a, one_b, n, a.as<const T>() + at[1], b.as<const T>() + at[2], y.as<T>() + at[0]);
@@ -315,7 +328,8 @@ void binary_scalar(Binary op, const Array& x, double s, bool scalar_first, const
       return scalar_first ? compare(op, c, x, y) : compare(op, x, c, y);
     }
     const auto loop = Table<T>::binary();
-    const Int grain = op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
+    const Int grain =
+        op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
     dense_pieces<T>(
         grain,
         [&](T* to, Int n, const T* p) {

@@ -1,6 +1,7 @@
-// Walking several arrays of equal sizes together: dimensions ordered so that the first array is walked through as
-// it lies in memory, neighbours merged where all arrays allow it. Either piece by piece of the innermost one
-// (elementwise kernels), or line by line along one dimension (softmax, sort, cumsum and arg_reduce).
+// Walking several arrays of equal sizes together: dimensions ordered so that the first array is walked
+// through as it lies in memory, neighbours merged where all arrays allow it. Either piece by piece of the
+// innermost one (elementwise kernels), or line by line along one dimension (softmax, sort, cumsum and
+// arg_reduce).
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -13,8 +14,8 @@ namespace knet::cpu_impl {
 /// Sort key of a stride: near elements first, repeated ones (0) last.
 inline std::int64_t stride_rank(std::int64_t s) { return s == 0 ? INT64_MAX : s < 0 ? -s : s; }
 
-/// Every position of the dimensions other than `dim` (-1: of all); level 0 is the one with the smallest stride in the
-/// first array.
+/// Every position of the dimensions other than `dim` (-1: of all); level 0 is the one with the smallest
+/// stride in the first array.
 template <int N>
 struct Lines {
   std::int64_t count = 1;

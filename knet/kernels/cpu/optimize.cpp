@@ -46,7 +46,9 @@ template <class T>
 void update(const OptimStep& o, Int n, T* w, const T* g, T* s, T* t) {
   rules::dispatch(o.rule, [&]<class R>(R) { update_loop<T, R>(o, n, w, g, s, t); });
 }
-void update_f32(const OptimStep& o, Int n, float* w, const float* g, float* s, float* t) { update(o, n, w, g, s, t); }
+void update_f32(const OptimStep& o, Int n, float* w, const float* g, float* s, float* t) {
+  update(o, n, w, g, s, t);
+}
 void update_f64(const OptimStep& o, Int n, double* w, const double* g, double* s, double* t) {
   update(o, n, w, g, s, t);
 }

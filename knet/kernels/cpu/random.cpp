@@ -1,5 +1,6 @@
-// Random numbers and dropout by the recipe of reference/random.hpp: the same bits, many blocks of the counter at
-// once. Normal floats take their logarithm and their angle in single precision, within a few ulps of the recipe.
+// Random numbers and dropout by the recipe of reference/random.hpp: the same bits, many blocks of the counter
+// at once. Normal floats take their logarithm and their angle in single precision, within a few ulps of the
+// recipe.
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
@@ -56,7 +57,8 @@ HWY_INLINE void philox_blocks(RandomKey key, std::uint64_t block, std::uint32_t*
 constexpr Int batch = 1024;
 /// Numbers [first, first + n), n <= batch, first a multiple of 4.
 HWY_INLINE void numbers(RandomKey key, Int first, Int n, std::uint32_t* out) {
-  for (Int i = 0; i < n; i += 4 * u32_lanes) philox_blocks(key, static_cast<std::uint64_t>(first + i) / 4, out + i);
+  for (Int i = 0; i < n; i += 4 * u32_lanes)
+    philox_blocks(key, static_cast<std::uint64_t>(first + i) / 4, out + i);
 }
 HWY_INLINE Vec<float> unit_floats(const std::uint32_t* bits) {
   const hn::RebindToSigned<U32> di;
@@ -69,14 +71,17 @@ void uniform_f32(RandomKey key, float a, float b, Int begin, Int end, float* y) 
   using V = Vec<float>;
   HWY_ALIGN std::uint32_t bits[batch + 4 * u32_lanes];
   const V low = V::set(static_cast<double>(a)), range = V::set(static_cast<double>(b - a)),
-          last = V::set(static_cast<double>(a == b ? b : std::nextafter(b, a))), top = V::set(static_cast<double>(b));
+          last = V::set(static_cast<double>(a == b ? b : std::nextafter(b, a))),
+          top = V::set(static_cast<double>(b));
   for (Int i = begin; i < end; i += batch) {
     const Int n = std::min(batch, end - i);
     numbers(key, i, n, bits);
     for (Int j = 0; j < n; j += V::lanes) {
       const V v = low + range * unit_floats(bits + j), r = select(v < top, v, last);
-      if (n - j >= V::lanes) r.store(y + i + j);
-      else r.store_some(y + i + j, n - j);
+      if (n - j >= V::lanes)
+        r.store(y + i + j);
+      else
+        r.store_some(y + i + j, n - j);
     }
   }
 }
@@ -105,11 +110,14 @@ void normal_f32(RandomKey key, float mean, float std, Int begin, Int end, float*
       const V cos_u = select(hn::Or(quarter == 1.0, quarter == 2.0), -x, x);
       const V sin_u = select(hn::Or(quarter == 2.0, quarter == 3.0), -w, w);
       const V scale = V::set(static_cast<double>(std)), shift = V::set(static_cast<double>(mean));
-      hn::StoreInterleaved2((shift + scale * radius * cos_u).v, (shift + scale * radius * sin_u).v, V::D(), unit + j);
+      hn::StoreInterleaved2((shift + scale * radius * cos_u).v, (shift + scale * radius * sin_u).v, V::D(),
+                            unit + j);
     }
     for (Int j = 0; j < n; j += V::lanes) {
-      if (n - j >= V::lanes) V::load(unit + j).store(y + i + j);
-      else V::load(unit + j).store_some(y + i + j, n - j);
+      if (n - j >= V::lanes)
+        V::load(unit + j).store(y + i + j);
+      else
+        V::load(unit + j).store_some(y + i + j, n - j);
     }
   }
 }
@@ -134,7 +142,8 @@ HWY_INLINE void dropout(RandomKey key, double p, Int begin, Int end, const T* x,
         }
       }
     } else {
-      for (Int j = 0; j < n; ++j) y[i + j] = philox::to_unit_float(bits[j]) >= limit ? x[i + j] * scale : T(0);
+      for (Int j = 0; j < n; ++j)
+        y[i + j] = philox::to_unit_float(bits[j]) >= limit ? x[i + j] * scale : T(0);
     }
   }
 }

@@ -125,7 +125,8 @@ HWY_INLINE T squares_around(Int n, const T* x, T mean) {
     a = fma(u, u, a), b = fma(v, v, b);
   }
   for (; i < n; i += V::lanes) {
-    const V u = (n - i >= V::lanes ? V::load(x + i) : V::load_some_or(x + i, n - i, static_cast<double>(mean))) - m;
+    const V u =
+        (n - i >= V::lanes ? V::load(x + i) : V::load_some_or(x + i, n - i, static_cast<double>(mean))) - m;
     a = fma(u, u, a);
   }
   return sum_lanes(a + b);
@@ -156,7 +157,8 @@ void layer_norm(Int n, const T* x, const T* gamma, const T* beta, double eps, T*
 }
 
 template <class T>
-void layer_norm_grad(Int n, const T* x, const T* gamma, T mean, T rstd, const T* dy, T* dx, T* dgamma, T* dbeta) {
+void layer_norm_grad(Int n, const T* x, const T* gamma, T mean, T rstd, const T* dy, T* dx, T* dgamma,
+                     T* dbeta) {
   using V = Vec<T>;
   const V m = V::set(static_cast<double>(mean)), r = V::set(static_cast<double>(rstd));
   V sum = V::zero(), dot = sum;

@@ -1,5 +1,5 @@
-// What the row kernels (softmax, nll, layer_norm) compute on one row of n neighbouring numbers, for the machine's
-// instruction set.
+// What the row kernels (softmax, nll, layer_norm) compute on one row of n neighbouring numbers, for the
+// machine's instruction set.
 #pragma once
 #include <cstdint>
 
@@ -16,7 +16,8 @@ struct RowKernels {
   double (*nll)(Int n, const T* x, Int label, double scale, T* d);
   void (*layer_norm)(Int n, const T* x, const T* gamma, const T* beta, double eps, T* y, T* mean, T* rstd);
   /// dgamma and dbeta are added to; each may be null
-  void (*layer_norm_grad)(Int n, const T* x, const T* gamma, T mean, T rstd, const T* dy, T* dx, T* dgamma, T* dbeta);
+  void (*layer_norm_grad)(Int n, const T* x, const T* gamma, T mean, T rstd, const T* dy, T* dx, T* dgamma,
+                          T* dbeta);
 };
 template <class T>
 const RowKernels<T>& row_kernels();

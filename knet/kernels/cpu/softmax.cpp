@@ -1,5 +1,5 @@
-// Softmax along any dimension, the loss over rows of scores, and layer_norm, from the kernels of one row. Lines
-// that are not dense are gathered into a buffer first.
+// Softmax along any dimension, the loss over rows of scores, and layer_norm, from the kernels of one row.
+// Lines that are not dense are gathered into a buffer first.
 #include <algorithm>
 
 #include "knet/base/dispatch.hpp"
@@ -130,8 +130,8 @@ void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const 
         std::fill(dg, dg + 2 * n, T(0));
         for (Int r = b * block; r < std::min(rows, (b + 1) * block); ++r) {
           row(n, x.as<const T>() + r * n, static_cast<const T*>(gamma), static_cast<const T*>(mean)[r],
-              static_cast<const T*>(rstd)[r], dy.as<const T>() + r * n, dx.as<T>() + r * n, dgamma ? dg : nullptr,
-              dbeta ? db : nullptr);
+              static_cast<const T*>(rstd)[r], dy.as<const T>() + r * n, dx.as<T>() + r * n,
+              dgamma ? dg : nullptr, dbeta ? db : nullptr);
         }
       }
     });

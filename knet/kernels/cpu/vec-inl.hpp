@@ -1,5 +1,5 @@
-// A vector of numbers as kernels/functors.hpp wants it: operators, comparisons that give masks, selection; and
-// loads and stores of the few elements at the end of a line. Included once per instruction set.
+// A vector of numbers as kernels/functors.hpp wants it: operators, comparisons that give masks, selection;
+// and loads and stores of the few elements at the end of a line. Included once per instruction set.
 #if defined(KNET_VEC_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef KNET_VEC_INL_HPP
 #undef KNET_VEC_INL_HPP

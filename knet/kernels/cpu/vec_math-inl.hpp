@@ -1,6 +1,6 @@
-// Functions of vectors: exp, log and what is made of them within two or three units in the last place; the rarer
-// ones lane by lane through the C library. NaN and infinities behave as in <cmath>. Included once per instruction
-// set.
+// Functions of vectors: exp, log and what is made of them within two or three units in the last place; the
+// rarer ones lane by lane through the C library. NaN and infinities behave as in <cmath>. Included once per
+// instruction set.
 #if defined(KNET_VEC_MATH_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef KNET_VEC_MATH_INL_HPP
 #undef KNET_VEC_MATH_INL_HPP
@@ -69,7 +69,8 @@ HWY_INLINE Vec<T> small_expm1(Vec<T> r) {
 template <class T>
 HWY_INLINE Vec<T> exp(Vec<T> x) {
   constexpr bool single = sizeof(T) == 4;
-  constexpr double high = single ? 88.72283935546875 : 709.782712893384, low = single ? -87.3365447 : -708.396418532264;
+  constexpr double high = single ? 88.72283935546875 : 709.782712893384,
+                   low = single ? -87.3365447 : -708.396418532264;
   const auto [k, r] = reduce_by_ln2(x);
   // Twice half the power: k may be one above the largest exponent.
   const auto h = power_of_2<T>(floor(k * 0.5));
@@ -93,7 +94,8 @@ HWY_INLINE Vec<T> exp2(Vec<T> x) {
   constexpr bool single = sizeof(T) == 4;
   const auto k = round(x);
   const auto h = floor(k * 0.5);
-  const auto e = (small_expm1((x - k) * 0.69314718055994530942) + 1.0) * power_of_2<T>(h) * power_of_2<T>(k - h);
+  const auto e =
+      (small_expm1((x - k) * 0.69314718055994530942) + 1.0) * power_of_2<T>(h) * power_of_2<T>(k - h);
   return select(x < (single ? -126.0 : -1022.0), Vec<T>::zero(),
                 select(x >= (single ? 128.0 : 1024.0), Vec<T>::set(infinity<T>), e));
 }
@@ -190,7 +192,8 @@ HWY_INLINE Vec<T> log2(Vec<T> x) {
   const auto small = x < tiny;
   auto [k, m] = split_exponent(select(small, x * static_cast<double>(std::int64_t{1} << up), x));
   k = k - select(small, Vec<T>::set(up), Vec<T>::zero());
-  return log_special(x, fma(log_of_one_plus(m - 1.0, Vec<T>::zero()), Vec<T>::set(1.44269504088896340736), k));
+  return log_special(x,
+                     fma(log_of_one_plus(m - 1.0, Vec<T>::zero()), Vec<T>::set(1.44269504088896340736), k));
 }
 template <class T>
 HWY_INLINE Vec<T> log10(Vec<T> x) {
@@ -222,9 +225,9 @@ HWY_INLINE Vec<T> each_lane(Vec<T> a, Vec<T> b, const F& f) {
   for (Int i = 0; i < Vec<T>::lanes; ++i) s[i] = f(fn::Scalar<T>(s[i]), fn::Scalar<T>(t[i])).v;
   return Vec<T>::load(s);
 }
-#define KNET_EACH_LANE(name)                        \
-  template <class T>                                \
-  HWY_INLINE Vec<T> name(Vec<T> x) {                \
+#define KNET_EACH_LANE(name)                             \
+  template <class T>                                     \
+  HWY_INLINE Vec<T> name(Vec<T> x) {                     \
     return each_lane(x, [](auto v) { return name(v); }); \
   }
 KNET_EACH_LANE(cbrt)

@@ -1,0 +1,212 @@
+// From batches to a trained model: minibatches, ranges, progress, convergence; the same bits for the same seed and
+// after saving; models in files; inference from several threads.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <unistd.h>
+
+#include "knet/knet.hpp"
+
+namespace {
+using namespace knet;
+namespace fs = std::filesystem;
+
+class Folder {
+ public:
+  Folder() : path_(fs::temp_directory_path() / ("knet_train_test_" + std::to_string(::getpid()))) {
+    fs::create_directories(path_);
+  }
+  ~Folder() { fs::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  fs::path path_;
+};
+
+/// Two clouds of points that a small network can separate.
+struct Clouds {
+  Tensor x, y;
+  Clouds() {
+    seed(11);
+    y = randint(0, 2, {400});
+    x = randn({400, 2}) + 3.0 * (2.0 * y.to(f32) - 1.0).reshape({400, 1});
+  }
+};
+bool same_bits(const MLP& a, const MLP& b) {
+  const auto p = params(a), q = params(b);
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    if (!equal(p[i].value(), q[i].value())) return false;
+  }
+  return p.size() == q.size();
+}
+
+TEST(Minibatch, SizesOrderAndOptions) {
+  const Tensor x = arange(0, 20).to(f32).reshape({10, 2}), y = arange(0, 10);
+  EXPECT_EQ(minibatch(x, y, 3).size(), 3u);
+  EXPECT_EQ(minibatch(x, y, 3, {.partial = true}).size(), 4u);
+  std::size_t n = 0;
+  for (const Batch& b : minibatch(x, y, 3, {.partial = true})) {
+    EXPECT_EQ(b.x.size(0), ++n < 4 ? 3 : 1);
+    EXPECT_TRUE(equal(b.x(_, 0), (b.y * 2).to(f32)));
+  }
+  const auto shuffled = minibatch(x, y, 5, {.shuffle = true, .seed = 3});
+  std::vector<std::int64_t> first, second;
+  for (const Batch& b : shuffled) {
+    for (std::int64_t v : b.y.to_vector<std::int64_t>()) first.push_back(v);
+    EXPECT_TRUE(equal(b.x(_, 0), (b.y * 2).to(f32)));
+  }
+  for (const Batch& b : shuffled) {
+    for (std::int64_t v : b.y.to_vector<std::int64_t>()) second.push_back(v);
+  }
+  EXPECT_NE(first, second);
+  std::sort(first.begin(), first.end());
+  EXPECT_EQ(first, y.to_vector<std::int64_t>());
+  EXPECT_THROW(minibatch(x, y, 11), ValueError);
+  EXPECT_THROW(minibatch(x, y, 0), ValueError);
+  EXPECT_THROW(minibatch(x, arange(0, 9), 3), ShapeError);
+  EXPECT_THROW(minibatch(Tensor(), 3), ValueError);
+  EXPECT_THROW(minibatch(zeros({0, 3}), 3), ValueError);
+}
+TEST(Ranges, RepeatCycleTake) {
+  const std::vector<int> v{1, 2, 3};
+  std::vector<int> got;
+  for (int i : repeat(v, 2)) got.push_back(i);
+  EXPECT_EQ(got, (std::vector<int>{1, 2, 3, 1, 2, 3}));
+  got.clear();
+  for (int i : take(cycle(v), 5)) got.push_back(i);
+  EXPECT_EQ(got, (std::vector<int>{1, 2, 3, 1, 2}));
+  int none = 0;
+  for (int i : cycle(std::vector<int>{})) none += i;
+  for (int i : take(v, 0)) none += i;
+  EXPECT_EQ(none, 0);
+}
+TEST(Progress, PlainLinesWhereThereIsNoTerminal) {
+  std::FILE* f = std::tmpfile();
+  ASSERT_TRUE(f);
+  double sum = 0;
+  for (double v : progress(std::vector<double>{3, 2, 1}, {.steps = 1, .out = f})) sum += v;
+  EXPECT_EQ(sum, 6);
+  std::rewind(f);
+  std::string text(4096, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), f));
+  std::fclose(f);
+  EXPECT_NE(text.find("3/3"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\r'), std::string::npos) << text;
+}
+TEST(Training, EveryOptimiserLearns) {
+  const Clouds c;
+  const Rule rules[] = {SGD{}, Momentum{}, Nesterov{}, Adagrad{}, Rmsprop{}, Adadelta{}, Adam{.lr = 0.01}, AdamW{.lr = 0.01}};
+  for (const Rule& rule : rules) {
+    MLP m{{2, 8, 2}};
+    const auto log = train(minimize(m, nll, repeat(minibatch(c.x, c.y, 20), 10), rule));
+    EXPECT_EQ(log.steps, 200u);
+    EXPECT_GT(accuracy(m, minibatch(c.x, c.y, 100)), 0.97);
+  }
+}
+TEST(Training, ConvergeStopsWhereTheAverageTurns) {
+  std::vector<double> values;
+  for (int i = 100; i > 0; --i) values.push_back(i);
+  for (int i = 0; i < 1000; ++i) values.push_back(i);
+  int n = 0;
+  for ([[maybe_unused]] double v : converge(values)) ++n;
+  EXPECT_GT(n, 100);
+  EXPECT_LT(n, 150);
+}
+TEST(Training, OneCallWithCallbacks) {
+  const Clouds c;
+  MLP m{{2, 8, 2}};
+  int epochs = 0;
+  train(m, minibatch(c.x, c.y, 20), {.epochs = 5, .progress = false, .on_epoch = [&](const Epoch& e) { return (epochs = e.number) < 3; }});
+  EXPECT_EQ(epochs, 3);
+}
+TEST(Training, TheSameBitsForTheSameSeed) {
+  const Clouds c;
+  const auto run = [&](int n) {
+    const int before = threads();
+    set_threads(n);
+    seed(4);
+    MLP m{.sizes = {2, 64, 64, 2}, .dropout = 0.2};
+    train(adam(m, nll, repeat(minibatch(c.x, c.y, 20, {.shuffle = true}), 3)));
+    set_threads(before);
+    return m;
+  };
+  const MLP one = run(1);
+  EXPECT_TRUE(same_bits(one, run(1)));
+  EXPECT_TRUE(same_bits(one, run(3)));
+}
+TEST(Training, StoppingAndGoingOnLosesNothing) {
+  const Clouds c;
+  const auto data = minibatch(c.x, c.y, 20);
+  seed(4);
+  MLP a{{2, 8, 2}};
+  MLP b = a;
+  train(adam(a, nll, repeat(data, 4)));
+  auto steps = adam(b, nll, repeat(data, 2));  // twice over the same range: the optimiser keeps its state
+  train(steps);
+  train(steps);
+  EXPECT_TRUE(same_bits(a, b));
+}
+TEST(ModelFiles, RoundTripGoesOnWithTheSameBits) {
+  const Folder folder;
+  const Clouds c;
+  const auto data = minibatch(c.x, c.y, 20);
+  MLP a{{2, 8, 2}};
+  train(sgd(a, nll, data));
+  save(folder / "m.safetensors", a);
+  MLP b{{2, 8, 2}};
+  load(folder / "m.safetensors", b);
+  EXPECT_TRUE(same_bits(a, b));
+  train(sgd(a, nll, data));
+  train(sgd(b, nll, data));
+  EXPECT_TRUE(same_bits(a, b));
+}
+TEST(ModelFiles, RefusesWhatDoesNotFitAndNamesItAll) {
+  const Folder folder;
+  const MLP small{{2, 8, 2}};
+  save(folder / "m.safetensors", small);
+  MLP other{{2, 9, 2, 2}};
+  const MLP before = other;
+  try {
+    load(folder / "m.safetensors", other);
+    FAIL();
+  } catch (const Error& e) {
+    const std::string text = e.what();
+    EXPECT_NE(text.find("layers.0.weight"), std::string::npos) << text;  // another shape
+    EXPECT_NE(text.find("layers.2.weight"), std::string::npos) << text;  // missing
+    EXPECT_NE(text.find("[8, 2]"), std::string::npos) << text;
+  }
+  EXPECT_TRUE(same_bits(before, other));
+  std::ofstream(folder / "garbage.safetensors") << "garbage";
+  EXPECT_THROW(load(folder / "garbage.safetensors", other), Error);
+  EXPECT_THROW(load(folder / "absent.safetensors", other), Error);
+  EXPECT_TRUE(same_bits(before, other));
+}
+TEST(Inference, FromSeveralThreads) {
+  const MLP m{{16, 32, 4}};
+  const Tensor x = randn({8, 16}), expected = m(x);
+  std::vector<std::thread> all;
+  std::atomic<int> wrong{0};
+  for (int i = 0; i < 4; ++i) {
+    all.emplace_back([&] {
+      for (int k = 0; k < 200; ++k) wrong += !equal(m(x), expected);
+    });
+  }
+  for (auto& t : all) t.join();
+  EXPECT_EQ(wrong, 0);
+}
+TEST(Mnist, TrainsOnRealImages) {
+  const std::string folder = KNET_SOURCE_DIR "/../shared/data/mnist";
+  if (!fs::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  seed(1);
+  auto [xtrn, ytrn, xtst, ytst] = datasets::mnist(folder);
+  MLP m{{784, 64, 10}};
+  train(sgd(m, nll, minibatch(mat(xtrn), ytrn, 100, {.shuffle = true})));
+  EXPECT_GT(accuracy(m, minibatch(mat(xtst), ytst, 100)), 0.9);
+}
+}  // namespace

@@ -1,5 +1,5 @@
-// From batches to a trained model: minibatches, ranges, progress, convergence; the same bits for the same seed and
-// after saving; models in files; inference from several threads.
+// From batches to a trained model: minibatches, ranges, progress, convergence; the same bits for the same
+// seed and after saving; models in files; inference from several threads.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -101,7 +101,8 @@ TEST(Progress, PlainLinesWhereThereIsNoTerminal) {
 }
 TEST(Training, EveryOptimiserLearns) {
   const Clouds c;
-  const Rule rules[] = {SGD{}, Momentum{}, Nesterov{}, Adagrad{}, Rmsprop{}, Adadelta{}, Adam{.lr = 0.01}, AdamW{.lr = 0.01}};
+  const Rule rules[] = {SGD{},     Momentum{}, Nesterov{},       Adagrad{},
+                        Rmsprop{}, Adadelta{}, Adam{.lr = 0.01}, AdamW{.lr = 0.01}};
   for (const Rule& rule : rules) {
     MLP m{{2, 8, 2}};
     const auto log = train(minimize(m, nll, repeat(minibatch(c.x, c.y, 20), 10), rule));
@@ -122,7 +123,9 @@ TEST(Training, OneCallWithCallbacks) {
   const Clouds c;
   MLP m{{2, 8, 2}};
   int epochs = 0;
-  train(m, minibatch(c.x, c.y, 20), {.epochs = 5, .progress = false, .on_epoch = [&](const Epoch& e) { return (epochs = e.number) < 3; }});
+  train(m, minibatch(c.x, c.y, 20), {.epochs = 5, .progress = false, .on_epoch = [&](const Epoch& e) {
+                                       return (epochs = e.number) < 3;
+                                     }});
   EXPECT_EQ(epochs, 3);
 }
 TEST(Training, TheSameBitsForTheSameSeed) {

@@ -89,7 +89,9 @@ HWY_AFTER_NAMESPACE();
 namespace knet::cpu_impl {
 namespace simd {
 HWY_EXPORT(rows_f32);
+auto best_rows_f32() { return HWY_DYNAMIC_DISPATCH(rows_f32); }
 HWY_EXPORT(rows_f64);
+auto best_rows_f64() { return HWY_DYNAMIC_DISPATCH(rows_f64); }
 }  // namespace simd
 
 namespace {
@@ -125,10 +127,8 @@ void run(const F& rows_grad, Unary act, double alpha, const Array& y, const Arra
 
 void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
                    const Array* dbias) {
-  if (dy.dtype == DType::f32)
-    return run<float>(HWY_DYNAMIC_DISPATCH(simd::rows_f32), act, alpha, y, dy, dx, dbias);
-  if (dy.dtype == DType::f64)
-    return run<double>(HWY_DYNAMIC_DISPATCH(simd::rows_f64), act, alpha, y, dy, dx, dbias);
+  if (dy.dtype == DType::f32) return run<float>(simd::best_rows_f32(), act, alpha, y, dy, dx, dbias);
+  if (dy.dtype == DType::f64) return run<double>(simd::best_rows_f64(), act, alpha, y, dy, dx, dbias);
   reference_kernels().bias_act_grad(act, alpha, y, dy, dx, dbias);  // the error
 }
 

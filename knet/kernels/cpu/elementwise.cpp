@@ -103,11 +103,17 @@ HWY_AFTER_NAMESPACE();
 namespace knet::cpu_impl {
 namespace simd {
 HWY_EXPORT(unary_f32);
+auto best_unary_f32() { return HWY_DYNAMIC_DISPATCH(unary_f32); }
 HWY_EXPORT(unary_f64);
+auto best_unary_f64() { return HWY_DYNAMIC_DISPATCH(unary_f64); }
 HWY_EXPORT(grad_f32);
+auto best_grad_f32() { return HWY_DYNAMIC_DISPATCH(grad_f32); }
 HWY_EXPORT(grad_f64);
+auto best_grad_f64() { return HWY_DYNAMIC_DISPATCH(grad_f64); }
 HWY_EXPORT(binary_f32);
+auto best_binary_f32() { return HWY_DYNAMIC_DISPATCH(binary_f32); }
 HWY_EXPORT(binary_f64);
+auto best_binary_f64() { return HWY_DYNAMIC_DISPATCH(binary_f64); }
 }  // namespace simd
 
 namespace {
@@ -119,15 +125,15 @@ template <class T>
 struct Table;
 template <>
 struct Table<float> {
-  static auto unary() { return HWY_DYNAMIC_DISPATCH(simd::unary_f32); }
-  static auto grad() { return HWY_DYNAMIC_DISPATCH(simd::grad_f32); }
-  static auto binary() { return HWY_DYNAMIC_DISPATCH(simd::binary_f32); }
+  static auto unary() { return simd::best_unary_f32(); }
+  static auto grad() { return simd::best_grad_f32(); }
+  static auto binary() { return simd::best_binary_f32(); }
 };
 template <>
 struct Table<double> {
-  static auto unary() { return HWY_DYNAMIC_DISPATCH(simd::unary_f64); }
-  static auto grad() { return HWY_DYNAMIC_DISPATCH(simd::grad_f64); }
-  static auto binary() { return HWY_DYNAMIC_DISPATCH(simd::binary_f64); }
+  static auto unary() { return simd::best_unary_f64(); }
+  static auto grad() { return simd::best_grad_f64(); }
+  static auto binary() { return simd::best_binary_f64(); }
 };
 
 // Elements from which a second thread pays.

@@ -60,7 +60,9 @@ HWY_AFTER_NAMESPACE();
 namespace knet::cpu_impl {
 namespace simd {
 HWY_EXPORT(update_f32);
+auto best_update_f32() { return HWY_DYNAMIC_DISPATCH(update_f32); }
 HWY_EXPORT(update_f64);
+auto best_update_f64() { return HWY_DYNAMIC_DISPATCH(update_f64); }
 }  // namespace simd
 
 namespace {
@@ -76,8 +78,8 @@ void run(const F& update, const OptimStep& step, std::int64_t n, void* w, const 
 }  // namespace
 
 void optimize(const OptimStep& step, DType t, std::int64_t n, void* w, const void* g, void* s0, void* s1) {
-  if (t == DType::f32) return run<float>(HWY_DYNAMIC_DISPATCH(simd::update_f32), step, n, w, g, s0, s1);
-  if (t == DType::f64) return run<double>(HWY_DYNAMIC_DISPATCH(simd::update_f64), step, n, w, g, s0, s1);
+  if (t == DType::f32) return run<float>(simd::best_update_f32(), step, n, w, g, s0, s1);
+  if (t == DType::f64) return run<double>(simd::best_update_f64(), step, n, w, g, s0, s1);
   reference_kernels().optimize(step, t, n, w, g, s0, s1);  // the error
 }
 

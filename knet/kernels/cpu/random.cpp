@@ -161,9 +161,13 @@ HWY_AFTER_NAMESPACE();
 namespace knet::cpu_impl {
 namespace simd {
 HWY_EXPORT(uniform_f32);
+auto best_uniform_f32() { return HWY_DYNAMIC_DISPATCH(uniform_f32); }
 HWY_EXPORT(normal_f32);
+auto best_normal_f32() { return HWY_DYNAMIC_DISPATCH(normal_f32); }
 HWY_EXPORT(dropout_f32);
+auto best_dropout_f32() { return HWY_DYNAMIC_DISPATCH(dropout_f32); }
 HWY_EXPORT(dropout_f64);
+auto best_dropout_f64() { return HWY_DYNAMIC_DISPATCH(dropout_f64); }
 }  // namespace simd
 
 namespace {
@@ -189,8 +193,7 @@ void random(Distribution d, RandomKey key, double a, double b, const Array& y) {
   if (d == Distribution::integer || y.dtype != DType::f32 || !dense(y)) {
     return reference_kernels().random(d, key, a, b, y);
   }
-  const auto f = d == Distribution::uniform ? HWY_DYNAMIC_DISPATCH(simd::uniform_f32)
-                                            : HWY_DYNAMIC_DISPATCH(simd::normal_f32);
+  const auto f = d == Distribution::uniform ? simd::best_uniform_f32() : simd::best_normal_f32();
   in_units(y.numel(), [&](Int begin, Int end) {
     f(key, static_cast<float>(a), static_cast<float>(b), begin, end, y.as<float>());
   });
@@ -199,10 +202,10 @@ void random(Distribution d, RandomKey key, double a, double b, const Array& y) {
 void dropout(RandomKey key, double p, const Array& x, const Array& y) {
   if (!dense(x) || !dense(y)) return reference_kernels().dropout(key, p, x, y);
   if (x.dtype == DType::f32) {
-    const auto f = HWY_DYNAMIC_DISPATCH(simd::dropout_f32);
+    const auto f = simd::best_dropout_f32();
     in_units(y.numel(), [&](Int b, Int e) { f(key, p, b, e, x.as<const float>(), y.as<float>()); });
   } else if (x.dtype == DType::f64) {
-    const auto f = HWY_DYNAMIC_DISPATCH(simd::dropout_f64);
+    const auto f = simd::best_dropout_f64();
     in_units(y.numel(), [&](Int b, Int e) { f(key, p, b, e, x.as<const double>(), y.as<double>()); });
   } else {
     reference_kernels().dropout(key, p, x, y);

@@ -25,7 +25,9 @@ HWY_AFTER_NAMESPACE();
 namespace knet::cpu_impl {
 namespace rows {
 HWY_EXPORT(reduce_f32);
+auto best_reduce_f32() { return HWY_DYNAMIC_DISPATCH(reduce_f32); }
 HWY_EXPORT(reduce_f64);
+auto best_reduce_f64() { return HWY_DYNAMIC_DISPATCH(reduce_f64); }
 }  // namespace rows
 
 namespace {
@@ -124,8 +126,8 @@ void reduce(Reduce op, const Array& x, const Array& y) {
     });
     return;
   }
-  if (x.dtype == DType::f32) return HWY_DYNAMIC_DISPATCH(rows::reduce_f32)(op, x, y);
-  if (x.dtype == DType::f64) return HWY_DYNAMIC_DISPATCH(rows::reduce_f64)(op, x, y);
+  if (x.dtype == DType::f32) return rows::best_reduce_f32()(op, x, y);
+  if (x.dtype == DType::f64) return rows::best_reduce_f64()(op, x, y);
   dispatch_number("reduce", x.dtype, [&]<class T>(type<T>) {
     if constexpr (std::is_integral_v<T>) reduce_integers<T>(op, x, y);
   });

@@ -204,17 +204,19 @@ HWY_AFTER_NAMESPACE();
 namespace knet::cpu_impl {
 namespace simd {
 HWY_EXPORT(table_f32);
+auto best_table_f32() { return HWY_DYNAMIC_DISPATCH(table_f32); }
 HWY_EXPORT(table_f64);
+auto best_table_f64() { return HWY_DYNAMIC_DISPATCH(table_f64); }
 }  // namespace simd
 
 template <>
 const RowKernels<float>& row_kernels() {
-  static const RowKernels<float> t = HWY_DYNAMIC_DISPATCH(simd::table_f32)();
+  static const RowKernels<float> t = simd::best_table_f32()();
   return t;
 }
 template <>
 const RowKernels<double>& row_kernels() {
-  static const RowKernels<double> t = HWY_DYNAMIC_DISPATCH(simd::table_f64)();
+  static const RowKernels<double> t = simd::best_table_f64()();
   return t;
 }
 

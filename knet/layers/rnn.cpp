@@ -14,7 +14,8 @@ namespace knet {
 namespace {
 
 void check_state(const char* what, const Tensor& s, const Shape& expected) {
-  if (s && s.shape() != expected) fail<ShapeError>("LSTM: ", what, " is ", s.shape(), ", expected ", expected);
+  if (s && s.shape() != expected)
+    fail<ShapeError>("LSTM: ", what, " is ", s.shape(), ", expected ", expected);
 }
 
 }  // namespace
@@ -49,7 +50,8 @@ RNNOutput LSTM::operator()(const Tensor& input_x, const RNNState& start) const {
   const bool ids = is_integer(x.dtype());
   const std::int64_t in = weights[0].wi.size(1), h = hidden;
   if (x.ndim() != (ids ? 2 : 3) || (!ids && x.size(-1) != in))
-    fail<ShapeError>("LSTM: input is ", input_x.shape(), ", expected ids [batch, time] or [batch, time, ", in, "]");
+    fail<ShapeError>("LSTM: input is ", input_x.shape(), ", expected ids [batch, time] or [batch, time, ", in,
+                     "]");
   const std::int64_t batch = x.size(0), time = x.size(1);
   if (time == 0) fail<ShapeError>("LSTM: input is ", input_x.shape(), ", expected at least one step");
   const Shape states{static_cast<std::int64_t>(weights.size()), batch, h};

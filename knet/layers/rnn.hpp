@@ -38,8 +38,8 @@ inline constexpr bool opaque<EmbedOption> = true;
 
 /// Long short-term memory (Hochreiter & Schmidhuber 1997): with the gates i, f, n, o = W x + R h + b,
 ///   c' = sigm(f) c + sigm(i) tanh(n),  h' = sigm(o) tanh(c').
-/// The forget gates' biases start at 1 (Jozefowicz et al. 2015). Integers [batch, time] are ids of the embedding,
-/// or one-hot vectors where there is none.
+/// The forget gates' biases start at 1 (Jozefowicz et al. 2015). Integers [batch, time] are ids of the
+/// embedding, or one-hot vectors where there is none.
 struct LSTM {
   Size<argument::input> input;
   Size<argument::hidden> hidden;

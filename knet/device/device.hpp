@@ -9,7 +9,7 @@
 namespace knet {
 
 /// A place that holds and computes tensors: `cpu`, `cuda`, `cuda(1)`.
-struct Device {
+struct alignas(4) Device {  // so aligned, an atomic one is a plain load
   enum Kind : std::uint8_t { CPU, CUDA } kind = CPU;
   std::int16_t index = 0;
   constexpr Device operator()(int i) const { return {kind, static_cast<std::int16_t>(i)}; }

@@ -13,6 +13,8 @@ Tensor sqrt(const Tensor&);
 Tensor rsqrt(const Tensor&);
 Tensor cbrt(const Tensor&);
 Tensor reciprocal(const Tensor&);
+/// 1 / x by its name in Knet.
+inline Tensor invx(const Tensor& x) { return reciprocal(x); }
 Tensor exp(const Tensor&);
 Tensor exp2(const Tensor&);
 /// exp(x) - 1, exact near 0

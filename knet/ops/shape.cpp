@@ -256,7 +256,7 @@ Tensor pad(const Tensor& x, int dim, std::int64_t before, std::int64_t after, do
 }
 Tensor mat(const Tensor& x, int keep) {
   check_defined("mat", x);
-  if (keep < 1 || keep >= std::max(x.ndim(), 1) + 1)
+  if (keep < 0 || keep >= std::max(x.ndim(), 1) + 1)
     fail<ShapeError>("mat: keep = ", keep, " of ", x.shape());
   Shape s{1, 1};
   for (int i = 0; i < x.ndim(); ++i) s[i < keep ? 0 : 1] *= x.shape()[i];

@@ -64,6 +64,9 @@ Tensor dropped(const Tensor& x, double p, RandomKey key) {
 }
 }  // namespace
 
+Tensor logp(const Tensor& x, Dims dims) { return x - logsumexp(x, dims, true); }
+Tensor softmax(const Tensor& x, Dims dims) { return exp(logp(x, dims)); }
+
 Tensor dropout(const Tensor& x, double p) {
   check_defined("dropout", x);
   if (!(p >= 0 && p < 1)) fail<ValueError>("dropout: p = ", p, " is outside [0, 1)");

@@ -8,6 +8,9 @@ namespace knet {
 Tensor softmax(const Tensor& x, int dim = -1);
 /// log(softmax(x)) along dim, without overflow.
 Tensor logp(const Tensor& x, int dim = -1);
+/// Over several dimensions together: softmax(x, {1, 2}).
+Tensor softmax(const Tensor& x, Dims dims);
+Tensor logp(const Tensor& x, Dims dims);
 /// While training() zeroes elements with probability p and divides the rest by 1 - p (Srivastava et al.
 /// 2014); otherwise x. p outside [0, 1) is a ValueError.
 Tensor dropout(const Tensor& x, double p);

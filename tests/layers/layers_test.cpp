@@ -163,8 +163,9 @@ TEST(Layers, LstmTakesIdsAndRefusesTheRest) {
   EXPECT_THROW(plain(zeros({2, 4})), ShapeError);
   EXPECT_THROW(plain(zeros({2, 4, 6})), ShapeError);
   EXPECT_THROW(plain(ids, {zeros({1, 3, 3})}), ShapeError);
-  EXPECT_THROW((LSTM{.input = 5, .hidden = 3, .layers = 0}), ValueError);
-  EXPECT_THROW((LSTM{.input = 5, .hidden = 3, .embed = Embed{.input = 4, .output = 2}}), ShapeError);
+  EXPECT_THROW(static_cast<void>(LSTM{.input = 5, .hidden = 3, .layers = 0}), ValueError);
+  EXPECT_THROW(static_cast<void>(LSTM{.input = 5, .hidden = 3, .embed = Embed{.input = 4, .output = 2}}),
+               ShapeError);
 }
 TEST(Layers, DropoutOnlyInTraining) {
   const Dropout d{.p = 0.4};
@@ -228,7 +229,7 @@ TEST(BadInput, NamesTheLayerAndTheShapes) {
                            "-1");
   expect_error<ShapeError>([&] { LayerNorm{.size = 4}(zeros({2, 5})); }, "LayerNorm");
   expect_error<ShapeError>([&] { BatchNorm{.channels = 4}(zeros({2, 5})); }, "BatchNorm");
-  expect_error<ValueError>([&] { (Dense{.input = -4, .output = 3}); }, "-4");
+  expect_error<ValueError>([&] { static_cast<void>(Dense{.input = -4, .output = 3}); }, "-4");
   expect_error<ValueError>([&] { nll(zeros({2, 3}), Tensor(std::vector<std::int64_t>{0, 3})); }, "3");
   expect_error<ShapeError>([&] { nll(zeros({2, 3}), Tensor(std::vector<std::int64_t>{0})); }, "[2, 3]");
   expect_error<ShapeError>([&] { nll(zeros({2, 3}), zeros({2})); }, "soft labels");

@@ -76,7 +76,7 @@ void unary(Unary op, double a, double b, const Array& x, const Array& y) {
           [&](const auto& at, std::int64_t) {
             const T v = p[at[0]];
             if (op == Unary::logical_not) {
-              q[at[1]] = !v;
+              q[at[1]] = v == T(0);
             } else if constexpr (std::is_floating_point_v<T>) {
               q[at[1]] = op == Unary::is_nan   ? std::isnan(v)
                          : op == Unary::is_inf ? std::isinf(v)

@@ -165,6 +165,7 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--as-installed", action="store_true", help="LibTorch with no settings of ours")
     parser.add_argument("--peer", default="bench_torch", help="another build of the peer's program in DIR")
     args = parser.parse_intermixed_args()
     programs = pathlib.Path(args.dir)
@@ -203,7 +204,8 @@ def main():
                              stdout=subprocess.PIPE, check=True, env=environment(threads, {})).stdout.split()
         peak = float(fma[2])
         server = Server(ours, threads, {})
-        peers = {k: Server(peer, threads, extra) for k, extra in PEER_SETTINGS.items()} if with_peer else {}
+        settings = {"plain": {}} if args.as_installed else PEER_SETTINGS
+        peers = {k: Server(peer, threads, extra) for k, extra in settings.items()} if with_peer else {}
         for name in names:
             if name == "startup":
                 sides = {"ours": lambda: startup(ours, threads, {})}

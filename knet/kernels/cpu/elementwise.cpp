@@ -174,15 +174,7 @@ const T* gathered(const T* p, Int step, Int n, std::array<T, chunk>& buffer) {
 /// f(y, n, inputs...) on neighbouring elements that together are everything. `inputs` have y's sizes.
 template <class T, class F, class... In>
 void dense_pieces(Int grain, const F& f, const Array& y, const In&... inputs) {
-  const auto whole = [](const Array& a) {
-    Int expected = 1;
-    for (int i = a.ndim - 1; i >= 0; --i) {
-      if (a.size[i] != 1 && a.stride[i] != expected) return false;
-      expected *= a.size[i];
-    }
-    return true;
-  };
-  if (whole(y) && (whole(inputs) && ...)) {
+  if (is_dense(y) && (is_dense(inputs) && ...)) {
     parallel_for(y.numel(), grain,
                  [&](Int b, Int e) { f(y.as<T>() + b, e - b, inputs.template as<const T>() + b...); });
     return;

@@ -4,20 +4,13 @@
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
 #include "knet/kernels/cpu/cpu_reduce.hpp"
+#include "knet/kernels/cpu/lines.hpp"
 
 namespace knet::cpu_impl {
 namespace {
 
 using Int = std::int64_t;
 
-bool dense(const Array& a) {
-  Int expected = 1;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    if (a.size[i] != 1 && a.stride[i] != expected) return false;
-    expected *= a.size[i];
-  }
-  return true;
-}
 // A dense array as [outer, size of dim, inner].
 struct Split {
   Int outer = 1, inner = 1;
@@ -31,7 +24,7 @@ Int step_of(const Array& ids) { return ids.ndim > 0 ? ids.stride[0] : 0; }
 }  // namespace
 
 void index_select(const Array& x, int dim, const Array& ids, const Array& y) {
-  if (!dense(x) || !dense(y)) return reference_kernels().index_select(x, dim, ids, y);
+  if (!is_dense(x) || !is_dense(y)) return reference_kernels().index_select(x, dim, ids, y);
   const Split s(x, dim);
   const Int n = ids.numel(), step = step_of(ids), size = x.size[dim];
   const auto bytes = static_cast<std::size_t>(s.inner) * size_of(x.dtype);
@@ -47,7 +40,7 @@ void index_select(const Array& x, int dim, const Array& ids, const Array& y) {
 }
 
 void index_add(const Array& src, int dim, const Array& ids, const Array& y) {
-  if (!dense(src) || !dense(y)) return reference_kernels().index_add(src, dim, ids, y);
+  if (!is_dense(src) || !is_dense(y)) return reference_kernels().index_add(src, dim, ids, y);
   const Split s(y, dim);
   const Int n = ids.numel(), step = step_of(ids), size = y.size[dim];
   dispatch_number("index_add", y.dtype, [&]<class T>(type<T>) {

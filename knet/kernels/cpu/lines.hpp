@@ -14,6 +14,16 @@ namespace knet::cpu_impl {
 /// Sort key of a stride: near elements first, repeated ones (0) last.
 inline std::int64_t stride_rank(std::int64_t s) { return s == 0 ? INT64_MAX : s < 0 ? -s : s; }
 
+/// Row-major without gaps?
+inline bool is_dense(const Array& a) {
+  std::int64_t expected = 1;
+  for (int i = a.ndim - 1; i >= 0; --i) {
+    if (a.size[i] != 1 && a.stride[i] != expected) return false;
+    expected *= a.size[i];
+  }
+  return true;
+}
+
 /// Every position of the dimensions other than `dim` (-1: of all); level 0 is the one with the smallest
 /// stride in the first array.
 template <int N>

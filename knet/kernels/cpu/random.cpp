@@ -4,6 +4,7 @@
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
+#include "knet/kernels/cpu/lines.hpp"
 #include "knet/kernels/cpu/targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -175,14 +176,6 @@ using Int = std::int64_t;
 // Parts for threads, in units of this many elements: a part starts where a block of the counter does.
 constexpr Int unit = 1024, units_grain = 8;
 
-bool dense(const Array& a) {
-  Int expected = 1;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    if (a.size[i] != 1 && a.stride[i] != expected) return false;
-    expected *= a.size[i];
-  }
-  return true;
-}
 template <class F>
 void in_units(Int n, const F& f) {
   parallel_for((n + unit - 1) / unit, units_grain, [&](Int b, Int e) { f(b * unit, std::min(n, e * unit)); });
@@ -190,7 +183,7 @@ void in_units(Int n, const F& f) {
 }  // namespace
 
 void random(Distribution d, RandomKey key, double a, double b, const Array& y) {
-  if (d == Distribution::integer || y.dtype != DType::f32 || !dense(y)) {
+  if (d == Distribution::integer || y.dtype != DType::f32 || !is_dense(y)) {
     return reference_kernels().random(d, key, a, b, y);
   }
   const auto f = d == Distribution::uniform ? simd::best_uniform_f32() : simd::best_normal_f32();
@@ -200,7 +193,7 @@ void random(Distribution d, RandomKey key, double a, double b, const Array& y) {
 }
 
 void dropout(RandomKey key, double p, const Array& x, const Array& y) {
-  if (!dense(x) || !dense(y)) return reference_kernels().dropout(key, p, x, y);
+  if (!is_dense(x) || !is_dense(y)) return reference_kernels().dropout(key, p, x, y);
   if (x.dtype == DType::f32) {
     const auto f = simd::best_dropout_f32();
     in_units(y.numel(), [&](Int b, Int e) { f(key, p, b, e, x.as<const float>(), y.as<float>()); });

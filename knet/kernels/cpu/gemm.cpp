@@ -163,41 +163,6 @@ void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
                [&](Int p0, Int p1) { pack_panels(b, bk, bn, k, n, p0, p1, out + p0 * W * k); });
 }
 
-template <class T>
-void blocked(const Gemm<T>& g) {
-  constexpr Int W = panel_width<T>(), N = lanes<T>();
-  const Int panels = (g.n + W - 1) / W;
-  const bool may_read = g.b && g.bn == 1 && (native_mask || g.n % W == 0);
-  const Source source =
-      g.packed ? Source::panels
-      : may_read && (g.m <= direct_rows || g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes)
-          ? Source::rows
-          : Source::pack;
-  const T* b = source == Source::panels ? g.packed : g.b;
-  const Int parts = g.m * g.n * g.k < gemm_thread_work ? 1 : threads();
-  // Split what leaves the smaller largest part, counted in vectors of c. Parts of panels are packed by the
-  // thread that uses them; for parts of rows b goes from one core's cache to the other's.
-  const Int vectors = (g.n + N - 1) / N;
-  const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
-  if (parts > 1 && by_rows * 10 < by_panels * 9) {
-    const Scratch<T> packed(source == Source::pack ? panels * W * g.k : 0);
-    if (source == Source::pack) pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
-    parallel_for(parts, 1, [&](Int t0, Int t1) {
-      const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
-      if (m0 == m1) return;
-      if (source == Source::pack)
-        run_tiles<T>(g, Source::panels, packed.get(), m0, m1, 0, panels);
-      else
-        run_tiles(g, source, b, m0, m1, 0, panels);
-    });
-  } else {
-    parallel_for(parts, 1, [&](Int t0, Int t1) {
-      const Int p0 = panels * t0 / parts, p1 = panels * t1 / parts;
-      if (p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1);
-    });
-  }
-}
-
 // ---- a row times a matrix too large for the caches ----
 
 /// The same sums as the blocked product, but b is read row by row.
@@ -260,6 +225,56 @@ void dot_block(const Gemm<T>& g, Int m0, Int m1, Int n0, Int n1) {
     }
   }
   if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c + m0 * g.cm + n0, m1 - m0, n1 - n0, g.cm);
+}
+
+/// Columns beyond whole vectors that are computed as dot products, which waste no lanes.
+template <class T>
+Int tail_columns(const Gemm<T>& g) {
+  constexpr Int N = lanes<T>();
+  const Int tail = g.n % N;
+  const bool pays = g.b && g.ak == 1 && g.bk == 1 && g.k >= 4 * N && g.m >= 4 && g.n > N;
+  return pays && 4 * tail <= N ? tail : 0;
+}
+
+template <class T>
+void blocked(const Gemm<T>& all) {
+  constexpr Int W = panel_width<T>(), N = lanes<T>();
+  const Int tail = tail_columns(all);
+  Gemm<T> g = all;
+  g.n -= tail;
+  const Int panels = (g.n + W - 1) / W;
+  const bool may_read = g.b && g.bn == 1 && (native_mask || g.n % W == 0);
+  const Source source =
+      g.packed ? Source::panels
+      : may_read && (g.m <= direct_rows || g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes)
+          ? Source::rows
+          : Source::pack;
+  const T* b = source == Source::panels ? g.packed : g.b;
+  const Int parts = g.m * g.n * g.k < gemm_thread_work ? 1 : threads();
+  // Split what leaves the smaller largest part, counted in vectors of c. Parts of panels are packed by the
+  // thread that uses them; for parts of rows b goes from one core's cache to the other's.
+  const Int vectors = (g.n + N - 1) / N;
+  const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
+  if (parts > 1 && by_rows * 10 < by_panels * 9) {
+    const Scratch<T> packed(source == Source::pack ? panels * W * g.k : 0);
+    if (source == Source::pack) pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
+    parallel_for(parts, 1, [&](Int t0, Int t1) {
+      const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
+      if (m0 == m1) return;
+      if (source == Source::pack)
+        run_tiles<T>(g, Source::panels, packed.get(), m0, m1, 0, panels);
+      else
+        run_tiles(g, source, b, m0, m1, 0, panels);
+      if (tail) dot_block(all, m0, m1, g.n, all.n);
+    });
+  } else {
+    parallel_for(parts, 1, [&](Int t0, Int t1) {
+      const Int p0 = panels * t0 / parts, p1 = panels * t1 / parts;
+      if (p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1);
+      const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
+      if (tail && m0 < m1) dot_block(all, m0, m1, g.n, all.n);
+    });
+  }
 }
 
 /// a and b contiguous along k, or copied so when they are small.

@@ -160,6 +160,9 @@ Int grain_of(Unary op) {
     default: return costly_grain;
   }
 }
+Int grain_of(Binary op) {
+  return op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
+}
 
 // A buffer of this many elements stands for a strided line.
 constexpr Int chunk = 256;
@@ -301,8 +304,7 @@ void binary(Binary op, const Array& a, const Array& b, const Array& y) {
   if (!is_float(a.dtype)) return reference_kernels().binary(op, a, b, y);
   dispatch_float("binary", a.dtype, [&]<class T>(type<T>) {
     const auto loop = Table<T>::binary();
-    const Int grain =
-        op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
+    const Int grain = grain_of(op);
     // Rows times a column: one side stands still along the line.
     const Lines<3> lines(-1, y, a, b);
     const bool one_a = lines.step(1) == 0 && lines.step(2) == 1,
@@ -326,8 +328,7 @@ void binary_scalar(Binary op, const Array& x, double s, bool scalar_first, const
       return scalar_first ? compare(op, c, x, y) : compare(op, x, c, y);
     }
     const auto loop = Table<T>::binary();
-    const Int grain =
-        op == Binary::pow || op == Binary::atan2 || op == Binary::hypot ? costly_grain : cheap_grain;
+    const Int grain = grain_of(op);
     dense_pieces<T>(
         grain,
         [&](T* to, Int n, const T* p) {

@@ -7,7 +7,7 @@
 #include "knet/kernels/cpu/gemm.hpp"
 
 #include "knet/base/threads.hpp"
-#include "knet/device/pool.hpp"
+#include "knet/kernels/cpu/scratch.hpp"
 #include "knet/kernels/cpu/targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,25 +18,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::HWY_NAMESPACE {
-
-/// Memory of the pool for the time of one product.
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(Int n) : bytes_(static_cast<std::size_t>(n) * sizeof(T)) {
-    if (n > 0) p_ = static_cast<T*>(pool::allocate(bytes_));
-  }
-  ~Scratch() {
-    if (p_) pool::deallocate(p_, bytes_);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  T* get() const { return p_; }
-
- private:
-  std::size_t bytes_;
-  T* p_ = nullptr;
-};
 
 bool simple(Unary act) { return act == Unary::identity || act == Unary::relu; }
 
@@ -95,8 +76,8 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
   const Int group =
       source != Source::pack ? p1 - p0 : std::min(p1 - p0, one_block ? few_panels : many_panels);
   const Int blocks_of_a = (std::min(block_m, m1 - m0) + max_rows - 1) / max_rows;
-  const Scratch<T> packed_a(pack_a ? blocks_of_a * row_width<T>() * longest : 0);
-  const Scratch<T> packed_b(source == Source::pack ? group * W * longest : 0);
+  const PoolBuffer<T> packed_a(pack_a ? blocks_of_a * row_width<T>() * longest : 0);
+  const PoolBuffer<T> packed_b(source == Source::pack ? group * W * longest : 0);
   Tile<T> t;
   t.bk = source == Source::rows ? g.bk : W;
   t.cm = g.cm;
@@ -170,7 +151,7 @@ template <class T>
 void long_row(const Gemm<T>& g, Int n0, Int n1) {
   const Int n = n1 - n0, parts = (g.k + block_k - 1) / block_k;
   T* c = g.c + n0;
-  const Scratch<T> sums(n);
+  const PoolBuffer<T> sums(n);
   T* s = sums.get();
   for (Int q = 0; q < parts; ++q) {
     const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
@@ -256,7 +237,7 @@ void blocked(const Gemm<T>& all) {
   const Int vectors = (g.n + N - 1) / N;
   const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
   if (parts > 1 && by_rows * 10 < by_panels * 9) {
-    const Scratch<T> packed(source == Source::pack ? panels * W * g.k : 0);
+    const PoolBuffer<T> packed(source == Source::pack ? panels * W * g.k : 0);
     if (source == Source::pack) pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
     parallel_for(parts, 1, [&](Int t0, Int t1) {
       const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
@@ -280,7 +261,7 @@ void blocked(const Gemm<T>& all) {
 /// a and b contiguous along k, or copied so when they are small.
 template <class T>
 void dot_product(Gemm<T> g) {
-  Scratch<T> a(g.ak == 1 ? 0 : g.m * g.k), b(g.bk == 1 ? 0 : g.n * g.k);
+  PoolBuffer<T> a(g.ak == 1 ? 0 : g.m * g.k), b(g.bk == 1 ? 0 : g.n * g.k);
   if (T* p = a.get()) {
     for (Int i = 0; i < g.m; ++i) {
       for (Int q = 0; q < g.k; ++q) p[i * g.k + q] = g.a[i * g.am + q * g.ak];
@@ -315,7 +296,7 @@ void run(const Gemm<T>& given) {
   if (g.n == 1 && g.bk != 1) g.bn = 1;
   if (g.n == 1 && g.m > 1 && g.b) {
     // c^T = b^T a^T: a row vector times a matrix, whose result is then put in place.
-    Scratch<T> y(g.m);
+    PoolBuffer<T> y(g.m);
     Gemm<T> r;
     r.m = 1, r.n = g.m, r.k = g.k;
     r.a = g.b, r.am = 0, r.ak = g.bk;

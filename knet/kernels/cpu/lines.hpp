@@ -50,14 +50,6 @@ struct Lines {
     merge();
   }
 
-  /// Are the lines neighbours in all arrays, at least `least` of them?
-  bool side_by_side(std::int64_t least) const {
-    if (levels == 0 || size[0] < least) return false;
-    for (int k = 0; k < N; ++k) {
-      if (stride[k][0] != 1) return false;
-    }
-    return true;
-  }
   /// The same without level 0.
   Lines outer() const {
     Lines r;

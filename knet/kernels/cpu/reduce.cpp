@@ -13,22 +13,22 @@
 #include "knet/kernels/cpu/reduce_rows-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
-namespace knet::cpu_impl::rows::HWY_NAMESPACE {
+namespace knet::cpu_impl::simd::HWY_NAMESPACE {
 
 void reduce_f32(Reduce op, const Array& x, const Array& y) { reduce<float>(op, x, y); }
 void reduce_f64(Reduce op, const Array& x, const Array& y) { reduce<double>(op, x, y); }
 
-}  // namespace knet::cpu_impl::rows::HWY_NAMESPACE
+}  // namespace knet::cpu_impl::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace knet::cpu_impl {
-namespace rows {
+namespace simd {
 HWY_EXPORT(reduce_f32);
 auto best_reduce_f32() { return HWY_DYNAMIC_DISPATCH(reduce_f32); }
 HWY_EXPORT(reduce_f64);
 auto best_reduce_f64() { return HWY_DYNAMIC_DISPATCH(reduce_f64); }
-}  // namespace rows
+}  // namespace simd
 
 namespace {
 
@@ -126,8 +126,8 @@ void reduce(Reduce op, const Array& x, const Array& y) {
     });
     return;
   }
-  if (x.dtype == DType::f32) return rows::best_reduce_f32()(op, x, y);
-  if (x.dtype == DType::f64) return rows::best_reduce_f64()(op, x, y);
+  if (x.dtype == DType::f32) return simd::best_reduce_f32()(op, x, y);
+  if (x.dtype == DType::f64) return simd::best_reduce_f64()(op, x, y);
   dispatch_number("reduce", x.dtype, [&]<class T>(type<T>) {
     if constexpr (std::is_integral_v<T>) reduce_integers<T>(op, x, y);
   });

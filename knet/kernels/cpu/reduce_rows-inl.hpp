@@ -10,13 +10,14 @@
 #include <algorithm>
 
 #include "knet/kernels/cpu/reduce_plan.hpp"
-#include "knet/kernels/cpu/row_vec-inl.hpp"
+#include "knet/kernels/cpu/vec-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
-namespace knet::cpu_impl::rows::HWY_NAMESPACE {
+namespace knet::cpu_impl::simd::HWY_NAMESPACE {
 
-// Rows added in the type itself before the sums go to double.
-constexpr Int row_chunk = 32;
+// Elements, and rows, added in the type itself before the sums go to double: few enough for an error of a few
+// ulps.
+constexpr Int sum_chunk = 1024, row_chunk = 32;
 // Columns up to which several rows are taken as one.
 constexpr Int narrow = 64;
 
@@ -24,47 +25,44 @@ constexpr Int narrow = 64;
 template <class T, bool kSquares>
 struct Sum {
   using A = double;
+  using V = Vec<T>;
   static constexpr A init = 0;
-  static HWY_INLINE Vec<T> add(Vec<T> acc, Vec<T> v) {
+  static HWY_INLINE V add(V acc, V v) {
     if constexpr (kSquares)
-      return hn::MulAdd(v, v, acc);
+      return fma(v, v, acc);
     else
-      return hn::Add(acc, v);
+      return acc + v;
   }
   static A one(T v) {
     const double w = static_cast<double>(v);
     return kSquares ? w * w : w;
   }
   static A both(A a, A b) { return a + b; }
-  static HWY_INLINE A lanes_of(Vec<T> v) { return static_cast<A>(sum_lanes<T>(v)); }
-  static HWY_INLINE Vec<T> start() { return hn::Zero(Tag<T>()); }
-  static HWY_INLINE Vec<T> merge(Vec<T> a, Vec<T> b) { return hn::Add(a, b); }
-  static HWY_INLINE Vec<T> some(const T* p, Int n) { return load_some(p, n); }
+  static HWY_INLINE A lanes_of(V v) { return static_cast<A>(sum_lanes(v)); }
+  static HWY_INLINE V start() { return V::zero(); }
+  static HWY_INLINE V merge(V a, V b) { return a + b; }
+  static HWY_INLINE V some(const T* p, Int n) { return V::load_some(p, n); }
 };
 
 /// Largest or smallest; NaN wins.
 template <class T, bool kMax>
 struct Extreme {
   using A = T;
+  using V = Vec<T>;
   static constexpr A init = kMax ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
-  static HWY_INLINE Vec<T> add(Vec<T> acc, Vec<T> v) {
-    return hn::IfThenElse(hn::Or(kMax ? hn::Gt(v, acc) : hn::Lt(v, acc), hn::IsNaN(v)), v, acc);
-  }
+  static HWY_INLINE V add(V acc, V v) { return kMax ? max(v, acc) : min(v, acc); }
   static A one(T v) { return v; }
   static A both(A a, A b) { return (kMax ? b > a : b < a) || b != b ? b : a; }
-  static HWY_INLINE A lanes_of(Vec<T> v) {
-    HWY_ALIGN T t[lanes<T>()];
-    hn::Store(v, Tag<T>(), t);
+  static HWY_INLINE A lanes_of(V v) {
+    HWY_ALIGN T t[V::lanes];
+    v.store(t);
     A r = t[0];
-    for (Int i = 1; i < lanes<T>(); ++i) r = both(r, t[i]);
+    for (Int i = 1; i < V::lanes; ++i) r = both(r, t[i]);
     return r;
   }
-  static HWY_INLINE Vec<T> start() { return hn::Set(Tag<T>(), init); }
-  static HWY_INLINE Vec<T> merge(Vec<T> a, Vec<T> b) { return add(a, b); }
-  static HWY_INLINE Vec<T> some(const T* p, Int n) {
-    const Tag<T> d;
-    return hn::IfThenElse(hn::FirstN(d, static_cast<std::size_t>(n)), load_some(p, n), hn::Set(d, init));
-  }
+  static HWY_INLINE V start() { return V::set(static_cast<double>(init)); }
+  static HWY_INLINE V merge(V a, V b) { return add(a, b); }
+  static HWY_INLINE V some(const T* p, Int n) { return V::load_some_or(p, n, static_cast<double>(init)); }
 };
 
 /// Product, in double.
@@ -92,7 +90,7 @@ typename Op::A line(const T* HWY_RESTRICT p, Int n, Int step) {
     return total;
   }
   if constexpr (vectored<Op>) {
-    constexpr Int L = lanes<T>();
+    constexpr Int L = Vec<T>::lanes;
     if (step == 1 && n > 2) {
       for (Int i = 0; i < n;) {
         const Int end = std::min(n, i + sum_chunk);
@@ -100,14 +98,14 @@ typename Op::A line(const T* HWY_RESTRICT p, Int n, Int step) {
         if (end - i >= 4 * L) {
           auto b = a, c = a, e = a;
           for (; i + 4 * L <= end; i += 4 * L) {
-            a = Op::add(a, hn::LoadU(Tag<T>(), p + i));
-            b = Op::add(b, hn::LoadU(Tag<T>(), p + i + L));
-            c = Op::add(c, hn::LoadU(Tag<T>(), p + i + 2 * L));
-            e = Op::add(e, hn::LoadU(Tag<T>(), p + i + 3 * L));
+            a = Op::add(a, Vec<T>::load(p + i));
+            b = Op::add(b, Vec<T>::load(p + i + L));
+            c = Op::add(c, Vec<T>::load(p + i + 2 * L));
+            e = Op::add(e, Vec<T>::load(p + i + 3 * L));
           }
           a = Op::merge(Op::merge(a, b), Op::merge(c, e));
         }
-        for (; i + L <= end; i += L) a = Op::add(a, hn::LoadU(Tag<T>(), p + i));
+        for (; i + L <= end; i += L) a = Op::add(a, Vec<T>::load(p + i));
         if (i < end) a = Op::add(a, Op::some(p + i, end - i));
         total = Op::both(total, Op::lanes_of(a));
         i = end;
@@ -125,32 +123,42 @@ typename Op::A line(const T* HWY_RESTRICT p, Int n, Int step) {
   return Op::both(Op::both(total, other[0]), Op::both(other[1], other[2]));
 }
 
+/// acc[0 .. lanes) += v, in double.
+HWY_INLINE void add_wide(Vec<float> v, double* HWY_RESTRICT acc) {
+#if HWY_TARGET == HWY_SCALAR
+  *acc += static_cast<double>(hn::GetLane(v.v));
+#else
+  using Wide = Vec<double>;
+  const hn::Rebind<float, Wide::D> half;
+  const Wide low = hn::PromoteTo(Wide::D(), hn::LowerHalf(half, v.v)),
+             high = hn::PromoteTo(Wide::D(), hn::UpperHalf(half, v.v));
+  (Wide::load(acc) + low).store(acc);
+  (Wide::load(acc + Wide::lanes) + high).store(acc + Wide::lanes);
+#endif
+}
 /// acc[i] takes in lane i of v.
 template <class T, class Op>
 HWY_INLINE void take_in(Vec<T> v, typename Op::A* HWY_RESTRICT acc) {
-  if constexpr (std::is_same_v<typename Op::A, T> && !std::is_same_v<T, double>) {
-    hn::StoreU(Op::merge(hn::LoadU(Tag<T>(), acc), v), Tag<T>(), acc);
-  } else if constexpr (std::is_same_v<T, double>) {
-    hn::StoreU(Op::merge(hn::LoadU(Tag<double>(), acc), v), Tag<double>(), acc);
-  } else {
+  if constexpr (std::is_same_v<typename Op::A, T>)
+    Op::merge(Vec<T>::load(acc), v).store(acc);
+  else
     add_wide(v, acc);
-  }
 }
 
 /// V vectors of columns at once.
 template <class T, class Op, int V>
 HWY_INLINE void strip(const T* HWY_RESTRICT p, Int rows, Int row_step, typename Op::A* HWY_RESTRICT acc) {
-  constexpr Int L = lanes<T>();
+  constexpr Int L = Vec<T>::lanes;
   for (Int r = 0; r < rows; r += row_chunk) {
     const T* q = p + r * row_step;
     const Int count = std::min(row_chunk, rows - r);
     Vec<T> a = Op::start(), b = a, c = a, e = a;
     for (Int i = 0; i < count; ++i, q += row_step) {
-      a = Op::add(a, hn::LoadU(Tag<T>(), q));
+      a = Op::add(a, Vec<T>::load(q));
       if constexpr (V == 4) {
-        b = Op::add(b, hn::LoadU(Tag<T>(), q + L));
-        c = Op::add(c, hn::LoadU(Tag<T>(), q + 2 * L));
-        e = Op::add(e, hn::LoadU(Tag<T>(), q + 3 * L));
+        b = Op::add(b, Vec<T>::load(q + L));
+        c = Op::add(c, Vec<T>::load(q + 2 * L));
+        e = Op::add(e, Vec<T>::load(q + 3 * L));
       }
     }
     take_in<T, Op>(a, acc);
@@ -168,7 +176,7 @@ void columns(const T* HWY_RESTRICT p, Int rows, Int row_step, Int n, Int step,
   using A = typename Op::A;
   if constexpr (vectored<Op>) {
     if (step == 1 && n > 1) {
-      constexpr Int L = lanes<T>();
+      constexpr Int L = Vec<T>::lanes;
       const Int together = n < narrow && row_step == n ? 2 * narrow / n : 1;
       if (together > 1 && rows >= 2 * together) {
         A wide[2 * narrow];
@@ -185,7 +193,7 @@ void columns(const T* HWY_RESTRICT p, Int rows, Int row_step, Int n, Int step,
       for (; j + 4 * L <= n; j += 4 * L) strip<T, Op, 4>(p + j, rows, row_step, acc + j);
       for (; j + L <= n; j += L) strip<T, Op, 1>(p + j, rows, row_step, acc + j);
       if (j < n) {
-        A t[lanes<T>()];
+        A t[Vec<T>::lanes];
         std::copy(acc + j, acc + n, t);
         std::fill(t + (n - j), t + L, Op::init);
         for (Int r = 0; r < rows; r += row_chunk) {
@@ -222,7 +230,7 @@ void reduce(Reduce op, const Array& x, const Array& y) {
   }
 }
 
-}  // namespace knet::cpu_impl::rows::HWY_NAMESPACE
+}  // namespace knet::cpu_impl::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif

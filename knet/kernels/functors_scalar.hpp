@@ -3,7 +3,25 @@
 #include <cmath>
 #include <type_traits>
 
+#include "knet/kernels/kernels.hpp"
+
 namespace knet::fn {
+
+/// The comparisons and logical functions of Binary; the others are functors.
+template <class T>
+bool compared(Binary op, T a, T b) {
+  switch (op) {
+    case Binary::lt: return a < b;
+    case Binary::gt: return a > b;
+    case Binary::le: return a <= b;
+    case Binary::ge: return a >= b;
+    case Binary::eq: return a == b;
+    case Binary::ne: return a != b;
+    case Binary::logical_and: return a != T(0) && b != T(0);
+    case Binary::logical_or: return a != T(0) || b != T(0);
+    default: return (a != T(0)) != (b != T(0));
+  }
+}
 
 template <class T>
 struct Scalar {

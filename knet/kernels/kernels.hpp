@@ -35,6 +35,14 @@ struct Array {
   }
 };
 
+/// The one element at `value`, as often as `form` has positions; of form's dtype.
+inline Array repeated(const Array& form, void* value) {
+  Array a = form;
+  a.data = value;
+  for (auto& step : a.stride) step = 0;
+  return a;
+}
+
 /// Functions of one element; value and derivative are in kernels/functors.hpp. `a` and `b` are parameters.
 enum class Unary : std::uint8_t {
   identity,

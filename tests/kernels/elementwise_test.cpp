@@ -146,6 +146,29 @@ TEST(Elementwise, AccuracyOfTheVectorFunctions) {
   }
 }
 
+TEST(Elementwise, ComparisonsByTheirTruthTables) {
+  // Both tables share the function: here it is held against literals. Of 0 0, 0 1, 1 0, 1 1, lowest bit
+  // first.
+  const std::pair<Binary, unsigned> tables[] = {
+      {Binary::lt, 0b0010},          {Binary::gt, 0b0100},         {Binary::le, 0b1011},
+      {Binary::ge, 0b1101},          {Binary::eq, 0b1001},         {Binary::ne, 0b0110},
+      {Binary::logical_and, 0b1000}, {Binary::logical_or, 0b1110}, {Binary::logical_xor, 0b0110}};
+  for (const auto& [op, bits] : tables) {
+    for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8, boolean}) {
+      Block a = block(t, {4}), b = block(t, {4}), y = block(boolean, {4});
+      dispatch_any("test", t, [&]<class T>(type<T>) {
+        for (int i = 0; i < 4; ++i)
+          a.a.as<T>()[i] = static_cast<T>(i / 2), b.a.as<T>()[i] = static_cast<T>(i % 2);
+      });
+      for (const Kernels* k : {&cpu_kernels(), &reference_kernels()}) {
+        k->binary(op, a.a, b.a, y.a);
+        for (unsigned i = 0; i < 4; ++i)
+          EXPECT_EQ(y.a.as<bool>()[i], (bits >> i & 1) != 0) << fn::name_of(op) << i;
+      }
+    }
+  }
+}
+
 TEST(Elementwise, WritesExactlyOverItsInput) {
   Block x = random_block(DType::f32, {1000}, -2, 2), z = block(DType::f32, {1000});
   reference_kernels().unary(Unary::tanh, 0, 0, x.a, z.a);

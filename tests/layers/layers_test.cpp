@@ -3,28 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 
 #include "knet/knet.hpp"
+#include "tests/reference/reference.hpp"
 
 namespace {
 using namespace knet;
 
-const std::map<std::string, Tensor>& reference() {
-  static const std::map<std::string, Tensor> all = [] {
-    std::map<std::string, Tensor> m;
-    for (auto& [n, t] : io::load_safetensors(KNET_SOURCE_DIR "/tests/data/layers.safetensors").tensors)
-      m[n] = t;
-    return m;
-  }();
+using knet::test::expect_close;
+
+const test::Reference& reference() {
+  static const test::Reference all = test::load_reference("layers");
   return all;
-}
-void expect_close(const Tensor& got, const Tensor& expected, const std::string& what,
-                  double tolerance = 1e-9) {
-  ASSERT_TRUE(got && expected) << what;
-  ASSERT_EQ(got.shape(), expected.shape()) << what;
-  EXPECT_TRUE(allclose(got.to(f64), expected.to(f64), tolerance, tolerance))
-      << what << " is " << got << "\nexpected " << expected;
 }
 /// Gives the layer PyTorch's parameters; compares the output and every gradient, then checks them by
 /// differences. `order`: PyTorch's names in the order of ours.

@@ -2,22 +2,17 @@
 // differences, and the gradient of the gradient by differences.
 #include <gtest/gtest.h>
 
-#include <map>
 #include <set>
 
 #include "tests/ops/op_table.hpp"
+#include "tests/reference/reference.hpp"
 
 namespace {
 using namespace knet;
 using namespace knet::test;
 
-const std::map<std::string, Tensor>& reference() {
-  static const std::map<std::string, Tensor> all = [] {
-    std::map<std::string, Tensor> m;
-    for (auto& [name, t] : io::load_safetensors(KNET_SOURCE_DIR "/tests/data/ops.safetensors").tensors)
-      m[name] = t;
-    return m;
-  }();
+const Reference& reference() {
+  static const Reference all = load_reference("ops");
   return all;
 }
 struct Case {
@@ -53,12 +48,6 @@ struct Variables {
     }
   }
 };
-void expect_close(const Tensor& got, const Tensor& expected, double tolerance, const std::string& what) {
-  ASSERT_EQ(got.shape(), expected.shape()) << what;
-  EXPECT_TRUE(allclose(got.to(f64), expected.to(f64), tolerance, tolerance))
-      << what << " is " << got << "\nexpected " << expected;
-}
-
 TEST(OperatorTable, HasExactlyTheCasesOfTheReference) {
   std::set<std::string> here, there;
   for (const Op& op : op_table()) here.insert(op.name);
@@ -75,7 +64,7 @@ class Operator : public testing::TestWithParam<std::size_t> {
 
 TEST_P(Operator, ValueAndGradient) {
   ASSERT_TRUE(c.y);
-  expect_close(op.f(c.x), c.y, 1e-10, "value");
+  expect_close(op.f(c.x), c.y, "value", 1e-10);
   Inputs single;
   for (const Tensor& x : c.x) single.push_back(x.floating() ? x.to(f32) : x);
   const Tensor y = op.f(single);
@@ -84,12 +73,12 @@ TEST_P(Operator, ValueAndGradient) {
   }
   if (op.name != "cholesky" && op.name != "binary_cross_entropy" && op.name != "logistic_loss" &&
       !op.name.starts_with("argsort"))
-    expect_close(y, c.y, 2e-4, "value in f32");
+    expect_close(y, c.y, "value in f32", 2e-4);
   if (!c.w) return;
   const Variables v(c);
   const Tape t = diff([&] { return sum(op.f(v.inputs(c)) * c.w); });
   for (std::size_t i = 0, k = 0; i < c.x.size(); ++i) {
-    if (c.g[i]) expect_close(t.grad(v.params[k++]), c.g[i], 1e-9, "gradient " + std::to_string(i));
+    if (c.g[i]) expect_close(t.grad(v.params[k++]), c.g[i], "gradient " + std::to_string(i), 1e-9);
   }
 }
 

@@ -205,20 +205,6 @@ void dense_pieces(Int grain, const F& f, const Array& y, const In&... inputs) {
   });
 }
 
-template <class T>
-bool compared(Binary op, T a, T b) {
-  switch (op) {
-    case Binary::lt: return a < b;
-    case Binary::gt: return a > b;
-    case Binary::le: return a <= b;
-    case Binary::ge: return a >= b;
-    case Binary::eq: return a == b;
-    case Binary::ne: return a != b;
-    case Binary::logical_and: return a != T(0) && b != T(0);
-    case Binary::logical_or: return a != T(0) || b != T(0);
-    default: return (a != T(0)) != (b != T(0));
-  }
-}
 template <Binary op, class T>
 void compare_lines(const Array& a, const Array& b, const Array& y) {
   const Lines<3> lines(-1, y, a, b);
@@ -227,11 +213,11 @@ void compare_lines(const Array& a, const Array& b, const Array& y) {
     bool* r = y.as<bool>() + at[0];
     const T *p = a.as<const T>() + at[1], *q = b.as<const T>() + at[2];
     if (sy == 1 && sa == 1 && sb == 1) {
-      for (Int i = 0; i < n; ++i) r[i] = compared(op, p[i], q[i]);
+      for (Int i = 0; i < n; ++i) r[i] = fn::compared(op, p[i], q[i]);
     } else if (sy == 1 && sa == 1 && sb == 0) {
-      for (Int i = 0; i < n; ++i) r[i] = compared(op, p[i], *q);
+      for (Int i = 0; i < n; ++i) r[i] = fn::compared(op, p[i], *q);
     } else {
-      for (Int i = 0; i < n; ++i) r[i * sy] = compared(op, p[i * sa], q[i * sb]);
+      for (Int i = 0; i < n; ++i) r[i * sy] = fn::compared(op, p[i * sa], q[i * sb]);
     }
   });
 }
@@ -261,14 +247,6 @@ Unary simpler(Unary op, double a) {
          : a == -1  ? Unary::reciprocal
          : a == 1   ? Unary::identity
                     : op;
-}
-
-/// s in an array of x's sizes, all strides 0.
-Array one_number(const Array& x, void* s) {
-  Array c = x;
-  c.data = s;
-  for (auto& step : c.stride) step = 0;
-  return c;
 }
 
 }  // namespace
@@ -306,13 +284,15 @@ void binary(Binary op, const Array& a, const Array& b, const Array& y) {
     const auto loop = Table<T>::binary();
     const Int grain = grain_of(op);
     // Rows times a column: one side stands still along the line.
-    const Lines<3> lines(-1, y, a, b);
-    const bool one_a = lines.step(1) == 0 && lines.step(2) == 1,
-               one_b = lines.step(2) == 0 && lines.step(1) == 1;
-    if (lines.step(0) == 1 && (one_a || one_b)) {
-      return lines.pieces(grain, [&](const Int* at, Int n) {
-        loop(op, one_a, one_b, n, a.as<const T>() + at[1], b.as<const T>() + at[2], y.as<T>() + at[0]);
-      });
+    if (!is_dense(a) || !is_dense(b)) {
+      const Lines<3> lines(-1, y, a, b);
+      const bool one_a = lines.step(1) == 0 && lines.step(2) == 1,
+                 one_b = lines.step(2) == 0 && lines.step(1) == 1;
+      if (lines.step(0) == 1 && (one_a || one_b)) {
+        return lines.pieces(grain, [&](const Int* at, Int n) {
+          loop(op, one_a, one_b, n, a.as<const T>() + at[1], b.as<const T>() + at[2], y.as<T>() + at[0]);
+        });
+      }
     }
     dense_pieces<T>(
         grain, [&](T* to, Int n, const T* p, const T* q) { loop(op, false, false, n, p, q, to); }, y, a, b);
@@ -324,7 +304,7 @@ void binary_scalar(Binary op, const Array& x, double s, bool scalar_first, const
   dispatch_float("binary", x.dtype, [&]<class T>(type<T>) {
     T number = static_cast<T>(s);
     if (gives_boolean(op)) {
-      const Array c = one_number(x, &number);
+      const Array c = repeated(x, &number);
       return scalar_first ? compare(op, c, x, y) : compare(op, x, c, y);
     }
     const auto loop = Table<T>::binary();

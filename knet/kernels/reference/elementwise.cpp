@@ -10,21 +10,6 @@ namespace knet::reference {
 namespace {
 
 template <class T>
-T compared(Binary op, T a, T b) {
-  const bool p = static_cast<bool>(a), q = static_cast<bool>(b);
-  switch (op) {
-    case Binary::lt: return a < b;
-    case Binary::gt: return a > b;
-    case Binary::le: return a <= b;
-    case Binary::ge: return a >= b;
-    case Binary::eq: return a == b;
-    case Binary::ne: return a != b;
-    case Binary::logical_and: return p && q;
-    case Binary::logical_or: return p || q;
-    default: return p != q;
-  }
-}
-template <class T>
 T divided(Binary op, T a, T b) {  // integers, rounded down; by 0 gives 0, not a signal
   if (b == 0) return 0;
   if constexpr (std::is_signed_v<T>) {
@@ -106,13 +91,7 @@ void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, co
   dispatch_float("unary_grad", dy.dtype, [&]<class T>(type<T>) {
     // An array that is not needed stands still on one zero.
     T zero = 0;
-    const auto or_zero = [&](Array v) {
-      if (v.data) return v;
-      v = dy;
-      v.data = &zero;
-      for (auto& s : v.stride) s = 0;
-      return v;
-    };
+    const auto or_zero = [&](const Array& v) { return v.data ? v : repeated(dy, &zero); };
     const Array xs = or_zero(x), ys = or_zero(y);
     fn::dispatch_unary(op, [&]<class F>(F) {
       walk(
@@ -131,8 +110,7 @@ void binary(Binary op, const Array& a, const Array& b, const Array& y) {
     if (gives_boolean(op)) {
       walk(
           [&](const auto& at, std::int64_t) {
-            y.as<bool>()[at[2]] =
-                static_cast<bool>(compared(op, a.as<const T>()[at[0]], b.as<const T>()[at[1]]));
+            y.as<bool>()[at[2]] = fn::compared(op, a.as<const T>()[at[0]], b.as<const T>()[at[1]]);
           },
           a, b, y);
     } else if constexpr (!std::is_same_v<T, bool>) {
@@ -154,15 +132,13 @@ void binary_scalar(Binary op, const Array& x, double s, bool first, const Array&
       walk(
           [&](const auto& at, std::int64_t) {
             const double v = static_cast<double>(x.as<const T>()[at[0]]);
-            y.as<bool>()[at[1]] = (first ? compared(op, s, v) : compared(op, v, s)) != 0;
+            y.as<bool>()[at[1]] = first ? fn::compared(op, s, v) : fn::compared(op, v, s);
           },
           x, y);
       return;
     }
-    Array c = x;
     T number = static_cast<T>(s);
-    c.data = &number;
-    for (auto& st : c.stride) st = 0;
+    const Array c = repeated(x, &number);
     first ? binary(op, c, x, y) : binary(op, x, c, y);
   });
 }

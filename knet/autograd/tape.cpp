@@ -17,7 +17,7 @@ constinit thread_local State state;
 namespace {
 
 template <class T>
-using Vector = std::vector<T, pool::Allocator<T>>;
+using Vector = std::vector<T, memory::Allocator<T>>;
 
 std::atomic<std::uint64_t> last_epoch{0};
 
@@ -25,14 +25,14 @@ std::atomic<std::uint64_t> last_epoch{0};
 class Arena {
  public:
   ~Arena() {
-    for (Chunk& c : chunks_) pool::deallocate(c.data, c.size);
+    for (Chunk& c : chunks_) memory::deallocate(c.data, c.size);
   }
   void* allocate(std::size_t n) {
     n = (n + 15) & ~std::size_t{15};
     while (at_ < chunks_.size() && used_ + n > chunks_[at_].size) ++at_, used_ = 0;
     if (at_ == chunks_.size()) {
       const std::size_t size = n > chunk_size ? n : chunk_size;
-      chunks_.push_back({static_cast<std::byte*>(pool::allocate(size)), size});
+      chunks_.push_back({static_cast<std::byte*>(memory::allocate(size)), size});
       used_ = 0;
     }
     void* p = chunks_[at_].data + used_;
@@ -300,7 +300,7 @@ Tape TapeScope::finish(const Tensor& loss) {
   if (!loss.floating())
     fail<DTypeError>("diff: the function returned ", loss.dtype(), "; a loss is f32 or f64");
   Tape t;
-  t.state_ = std::allocate_shared<Tape::State>(pool::Allocator<Tape::State>());
+  t.state_ = std::allocate_shared<Tape::State>(memory::Allocator<Tape::State>());
   const bool reached = tracked(loss) && TensorAccess::node(loss) >= start_;
   // Only while an outer tape records must the gradients be differentiable themselves.
   tape::state.on = outer_on_;

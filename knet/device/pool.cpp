@@ -203,7 +203,7 @@ void* from_system(int c, std::size_t asked) {
 
 }  // namespace
 
-namespace pool {
+namespace memory {
 
 void* allocate(std::size_t bytes) {
   if (bytes > largest) fail<Error>("out of memory: ", bytes, " bytes asked for");
@@ -227,7 +227,7 @@ void deallocate(void* p, std::size_t bytes) noexcept {
   deallocate_slowly(c, p);
 }
 
-}  // namespace pool
+}  // namespace memory
 
 MemoryStats memory_stats(Device d) {
   require("memory_stats", d);

@@ -24,7 +24,7 @@ MemoryStats memory_stats(Device = default_device());
 /// Gives the cached blocks back to the system (those of this thread and the shared ones).
 void release_memory(Device = default_device());
 
-namespace pool {
+namespace memory {
 /// At least `bytes` bytes, 64-byte aligned, not cleared. std::bad_alloc becomes knet::Error with the size.
 void* allocate(std::size_t bytes);
 /// Returns a block; `bytes` as asked for.
@@ -37,13 +37,13 @@ struct Allocator {
   Allocator() = default;
   template <class U>
   Allocator(const Allocator<U>&) {}
-  T* allocate(std::size_t n) { return static_cast<T*>(pool::allocate(n * sizeof(T))); }
-  void deallocate(T* p, std::size_t n) noexcept { pool::deallocate(p, n * sizeof(T)); }
+  T* allocate(std::size_t n) { return static_cast<T*>(memory::allocate(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { memory::deallocate(p, n * sizeof(T)); }
   template <class U>
   friend bool operator==(const Allocator&, const Allocator<U>&) {
     return true;
   }
 };
-}  // namespace pool
+}  // namespace memory
 
 }  // namespace knet

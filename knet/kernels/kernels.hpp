@@ -167,6 +167,21 @@ struct OptimStep {
   double scale = 1;                              ///< the gradient is multiplied by it first (clipping)
 };
 
+/// A convolution over three spatial dimensions (fewer have size 1):
+///   y[n, o, p] = sum over channels c of o's group and kernel positions k of
+///                w[o, c, k] x[n, c, p stride + k dilation - pad],  x being 0 outside.
+struct ConvShape {
+  std::int64_t n, in_channels, out_channels, groups;
+  std::int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+};
+/// Pooling over three spatial dimensions: position p of dimension d sees [begin[d][p], end[d][p]) of the
+/// input, never empty.
+struct PoolShape {
+  std::int64_t n, channels, in[3], out[3];
+  const std::int64_t *begin[3], *end[3];
+  double divisor = 0;  ///< of the average; 0: how many there are
+};
+
 /// The table. Unless said otherwise arrays have any strides, outputs are not aliased with inputs except that
 /// elementwise kernels may write exactly over an input of the same strides.
 struct Kernels {
@@ -227,6 +242,28 @@ struct Kernels {
                      void* mean, void* rstd);
   void (*layer_norm_grad)(const Array& x, const void* gamma, const void* mean, const void* rstd,
                           const Array& dy, const Array& dx, void* dgamma, void* dbeta);
+
+  // ---- convolution: x [n, in channels, in...] of any strides, w [out channels, in channels / groups,
+  // kernel...] of any strides; y and dx are dense with channels last, dw is contiguous ----
+  /// y = act(convolution + bias)
+  void (*conv)(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
+  /// The adjoint of conv in x; dy of any strides.
+  void (*conv_grad_input)(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
+  /// The adjoint of conv in w; dy of any strides.
+  void (*conv_grad_weight)(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
+
+  // ---- pooling: x, dy [n, channels, spatial...] of any strides; y, dx, index are dense with channels last
+  // ----
+  /// index (i32) is the position of the largest in x's spatial dimensions, (d * height + h) * width + w; the
+  /// first wins. A NaN wins over everything, or is never chosen next to a number.
+  void (*max_pool)(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
+  /// dx[index] += dy
+  void (*max_pool_grad)(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);
+  /// y = x[index]
+  void (*pool_gather)(const PoolShape&, const Array& x, const std::int32_t* index, const Array& y);
+  void (*avg_pool)(const PoolShape&, const Array& x, const Array& y);
+  /// The adjoint of avg_pool.
+  void (*avg_pool_grad)(const PoolShape&, const Array& dy, const Array& dx);
 
   // ---- indexing; ids are i32, i64 or u8, checked and non-negative ----
   /// y = x with positions ids [n] (any stride) taken along dim.

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "knet/autograd/model.hpp"
+#include "knet/ops/spatial.hpp"
+
 namespace knet {
 
 /// Names for the compiler's message when a required argument is missing.
@@ -22,6 +25,9 @@ struct height {
 };
 struct width {
   static constexpr const char* name = "width";
+};
+struct depth {
+  static constexpr const char* name = "depth";
 };
 struct heads {
   static constexpr const char* name = "heads";
@@ -61,5 +67,27 @@ struct required {
 };
 template <class Name>
 using Size = required<std::int64_t, Name>;
+
+/// How many channels go in and come out: .inout = {3, 16}.
+struct InOut {
+  std::int64_t in, out;
+  constexpr InOut(std::integral auto i, std::integral auto o)
+      : in(static_cast<std::int64_t>(i)), out(static_cast<std::int64_t>(o)) {}
+};
+/// Any integer, without narrowing errors: .layers = v.size().
+struct Count {
+  std::int64_t value;
+  constexpr Count(std::integral auto v) : value(static_cast<std::int64_t>(v)) {}
+  constexpr operator std::int64_t() const { return value; }
+};
+
+template <>
+inline constexpr bool opaque<InOut> = true;
+template <>
+inline constexpr bool opaque<Count> = true;
+template <>
+inline constexpr bool opaque<Extents> = true;
+template <>
+inline constexpr bool opaque<Padding> = true;
 
 }  // namespace knet

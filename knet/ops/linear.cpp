@@ -24,12 +24,12 @@ const void* packed(const Tensor& weight, const Array& b) {
   const Kernels& k = kernels(weight.device());
   const std::size_t n = k.packed_bytes(b);
   if (n == 0) return nullptr;
-  void* fresh = pool::allocate(n);
+  void* fresh = memory::allocate(n);
   k.pack_b(b, fresh);
   void* expected = nullptr;
   s->packed_bytes.store(n, std::memory_order_relaxed);  // the same, whoever wins
   if (!s->packed.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) {
-    pool::deallocate(fresh, n);
+    memory::deallocate(fresh, n);
     return expected;
   }
   return fresh;

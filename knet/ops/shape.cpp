@@ -254,7 +254,7 @@ Tensor pad(const Tensor& x, int dim, std::int64_t before, std::int64_t after, do
   }
   return y;
 }
-Tensor mat(const Tensor& x, int keep) {
+Tensor Mat::operator()(const Tensor& x, int keep) const {
   check_defined("mat", x);
   if (keep < 0 || keep >= std::max(x.ndim(), 1) + 1)
     fail<ShapeError>("mat: keep = ", keep, " of ", x.shape());

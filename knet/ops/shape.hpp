@@ -26,8 +26,12 @@ std::vector<Tensor> split(const Tensor&, std::int64_t size, int dim = 0);
 std::vector<Tensor> split(const Tensor&, std::span<const std::int64_t> sizes, int dim = 0);
 /// `before` and `after` positions of `value` added along a dimension.
 Tensor pad(const Tensor&, int dim, std::int64_t before, std::int64_t after, double value = 0);
-/// [n, ...] as a matrix: all dimensions but the first (or the first `keep`) joined.
-Tensor mat(const Tensor&, int keep = 1);
+/// [n, ...] as a matrix: all dimensions but the first (or the first `keep`) joined. mat(x), mat(x, 2), or a
+/// layer: Chain{Conv{...}, mat, Dense{...}}.
+struct Mat {
+  Tensor operator()(const Tensor&, int keep = 1) const;
+};
+inline constexpr Mat mat{};
 /// The elements in the reverse order along a dimension.
 Tensor flip(const Tensor&, int dim);
 

@@ -12,7 +12,7 @@ static_assert(sizeof(Storage) <= header);
 
 Storage* Storage::make(std::size_t bytes, Device device) {
   require("Tensor", device);
-  auto* block = static_cast<std::byte*>(pool::allocate(header + bytes));
+  auto* block = static_cast<std::byte*>(memory::allocate(header + bytes));
   auto* s = new (block) Storage;
   s->device = device;
   s->bytes = bytes;
@@ -21,14 +21,14 @@ Storage* Storage::make(std::size_t bytes, Device device) {
 }
 
 void Storage::drop_packed() {
-  if (void* p = packed.exchange(nullptr)) pool::deallocate(p, packed_bytes);
+  if (void* p = packed.exchange(nullptr)) memory::deallocate(p, packed_bytes);
 }
 
 void Storage::destroy() {
   drop_packed();
   const std::size_t n = header + bytes;
   this->~Storage();
-  pool::deallocate(this, n);
+  memory::deallocate(this, n);
 }
 
 }  // namespace knet

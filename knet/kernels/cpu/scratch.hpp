@@ -12,10 +12,10 @@ template <class T>
 class PoolBuffer {
  public:
   explicit PoolBuffer(std::int64_t n) : bytes_(static_cast<std::size_t>(n) * sizeof(T)) {
-    if (n > 0) p_ = static_cast<T*>(pool::allocate(bytes_));
+    if (n > 0) p_ = static_cast<T*>(memory::allocate(bytes_));
   }
   ~PoolBuffer() {
-    if (p_) pool::deallocate(p_, bytes_);
+    if (p_) memory::deallocate(p_, bytes_);
   }
   PoolBuffer(const PoolBuffer&) = delete;
   PoolBuffer& operator=(const PoolBuffer&) = delete;

@@ -1,4 +1,5 @@
 // The tuned CPU table: the reference one with the entries replaced that this folder does better.
+#include "knet/kernels/cpu/cpu_conv.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/cpu_matmul.hpp"
 #include "knet/kernels/cpu/cpu_reduce.hpp"
@@ -27,6 +28,14 @@ Kernels make_table() {
   k.bias_act_grad = cpu_impl::bias_act_grad;
   k.layer_norm = cpu_impl::layer_norm;
   k.layer_norm_grad = cpu_impl::layer_norm_grad;
+  k.conv = cpu_impl::conv;
+  k.conv_grad_input = cpu_impl::conv_grad_input;
+  k.conv_grad_weight = cpu_impl::conv_grad_weight;
+  k.max_pool = cpu_impl::max_pool;
+  k.max_pool_grad = cpu_impl::max_pool_grad;
+  k.pool_gather = cpu_impl::pool_gather;
+  k.avg_pool = cpu_impl::avg_pool;
+  k.avg_pool_grad = cpu_impl::avg_pool_grad;
   k.index_select = cpu_impl::index_select;
   k.index_add = cpu_impl::index_add;
   k.random = cpu_impl::random;

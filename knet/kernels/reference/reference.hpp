@@ -34,6 +34,16 @@ void layer_norm(const Array& x, const void* gamma, const void* beta, double eps,
 void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy,
                      const Array& dx, void* dgamma, void* dbeta);
 
+void conv(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
+void conv_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
+void conv_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
+
+void max_pool(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
+void max_pool_grad(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);
+void pool_gather(const PoolShape&, const Array& x, const std::int32_t* index, const Array& y);
+void avg_pool(const PoolShape&, const Array& x, const Array& y);
+void avg_pool_grad(const PoolShape&, const Array& dy, const Array& dx);
+
 void index_select(const Array& x, int dim, const Array& ids, const Array& y);
 void index_add(const Array& src, int dim, const Array& ids, const Array& y);
 void gather(const Array& x, int dim, const Array& ids, const Array& y);

@@ -1,0 +1,17 @@
+// The CPU's convolutions and pooling; what each does is said in kernels.hpp.
+#pragma once
+#include "knet/kernels/kernels.hpp"
+
+namespace knet::cpu_impl {
+
+void conv(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
+void conv_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
+void conv_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
+
+void max_pool(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
+void max_pool_grad(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);
+void pool_gather(const PoolShape&, const Array& x, const std::int32_t* index, const Array& y);
+void avg_pool(const PoolShape&, const Array& x, const Array& y);
+void avg_pool_grad(const PoolShape&, const Array& dy, const Array& dx);
+
+}  // namespace knet::cpu_impl

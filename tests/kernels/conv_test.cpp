@@ -1,0 +1,141 @@
+// The CPU's convolutions and pooling against the plain loops, in every memory order of the input.
+#include "tests/kernels/kernels_test.hpp"
+
+namespace {
+using namespace knet;
+using namespace knet::test;
+
+using Int = std::int64_t;
+
+Block channels_last(DType t, const std::vector<Int>& size) {
+  Block b = block(t, size);
+  b.a.stride[1] = 1;
+  Int step = size[1];
+  for (const int d : {4, 3, 2, 0}) b.a.stride[d] = step, step *= size[static_cast<std::size_t>(d)];
+  return b;
+}
+void fill_random(Block& b, std::uint64_t stream) { randomize(b, -1, 1, stream); }
+
+struct Case {
+  Int n, in, out, groups, size[3], kernel[3], stride[3], pad[3], dilation[3];
+};
+const Case cases[] = {
+    {2, 3, 4, 1, {1, 7, 9}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {5, 1, 12, 1, {1, 12, 12}, {1, 5, 5}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {2, 16, 24, 1, {1, 9, 8}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
+    {3, 40, 33, 1, {1, 14, 14}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {2, 10, 20, 1, {1, 8, 8}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}, {1, 1, 1}},
+    {1, 3, 8, 1, {1, 30, 31}, {1, 7, 7}, {1, 2, 2}, {0, 3, 3}, {1, 1, 1}},
+    {2, 6, 9, 3, {1, 7, 7}, {1, 3, 2}, {1, 1, 2}, {0, 2, 0}, {1, 2, 1}},
+    {2, 37, 37, 37, {1, 10, 11}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {1, 16, 16, 16, {1, 9, 9}, {1, 5, 5}, {1, 2, 3}, {0, 2, 2}, {1, 1, 1}},
+    {1, 4, 8, 4, {1, 6, 6}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {2, 3, 5, 1, {4, 5, 6}, {2, 3, 2}, {1, 2, 1}, {1, 1, 0}, {2, 1, 1}},
+    {1, 2, 3, 1, {1, 9, 9}, {1, 2, 2}, {1, 3, 4}, {0, 0, 0}, {1, 1, 1}},  // inputs that nothing reads
+    {4, 64, 70, 1, {1, 6, 6}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+};
+ConvShape shape_of(const Case& c) {
+  ConvShape s{};
+  s.n = c.n, s.in_channels = c.in, s.out_channels = c.out, s.groups = c.groups;
+  for (int d = 0; d < 3; ++d) {
+    s.in[d] = c.size[d], s.kernel[d] = c.kernel[d], s.stride[d] = c.stride[d];
+    s.pad[d] = c.pad[d], s.dilation[d] = c.dilation[d];
+    s.out[d] = (c.size[d] + 2 * c.pad[d] - (c.kernel[d] - 1) * c.dilation[d] - 1) / c.stride[d] + 1;
+  }
+  return s;
+}
+
+class Convolution : public testing::TestWithParam<std::size_t> {};
+
+TEST_P(Convolution, MatchesThePlainLoops) {
+  const ConvShape s = shape_of(cases[GetParam()]);
+  const Kernels &cpu = cpu_kernels(), &plain = reference_kernels();
+  const std::vector<Int> xs{s.n, s.in_channels, s.in[0], s.in[1], s.in[2]},
+      ys{s.n, s.out_channels, s.out[0], s.out[1], s.out[2]},
+      ws{s.out_channels, s.in_channels / s.groups, s.kernel[0], s.kernel[1], s.kernel[2]};
+  for (const DType t : {f32, f64}) {
+    const double tolerance = t == f32 ? 2e-4 : 1e-11;
+    Block bias = random_block(t, {s.out_channels}, -1, 1);
+    for (int layout = 0; layout < 4; ++layout) {
+      SCOPED_TRACE(layout);
+      const auto make = [&](const std::vector<Int>& size) {
+        return layout == 0   ? block(t, size)
+               : layout == 1 ? channels_last(t, size)
+               : layout == 2 ? block(t, size, Layout::stepped)
+                             : block(t, size, Layout::reversed_dims);
+      };
+      Block x = make(xs), w = layout < 2 ? block(t, ws) : make(ws), dy = make(ys);
+      fill_random(x, 1), fill_random(w, 2), fill_random(dy, 3);
+      for (const Unary act : {Unary::identity, Unary::relu, Unary::tanh}) {
+        Block y = channels_last(t, ys), expected = channels_last(t, ys);
+        Epilogue e;
+        e.bias = act == Unary::identity ? nullptr : bias.a.data;
+        e.activation = act;
+        cpu.conv(s, x.a, w.a, y.a, e);
+        plain.conv(s, x.a, w.a, expected.a, e);
+        expect_near(y.a, expected.a, tolerance, tolerance);
+      }
+      Block dx = channels_last(t, xs), dx0 = channels_last(t, xs);
+      fill_random(dx, 4);  // what was there must not matter
+      cpu.conv_grad_input(s, dy.a, w.a, dx.a);
+      plain.conv_grad_input(s, dy.a, w.a, dx0.a);
+      expect_near(dx.a, dx0.a, tolerance, tolerance);
+      Block dw = block(t, ws), dw0 = block(t, ws);
+      fill_random(dw, 5);
+      cpu.conv_grad_weight(s, x.a, dy.a, dw.a);
+      plain.conv_grad_weight(s, x.a, dy.a, dw0.a);
+      expect_near(dw.a, dw0.a, tolerance, 10 * tolerance);
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Cases, Convolution, testing::Range(std::size_t{0}, std::size(cases)));
+
+TEST(Pooling, MatchesThePlainLoops) {
+  const Kernels &cpu = cpu_kernels(), &plain = reference_kernels();
+  for (const Int channels : {1, 3, 16, 70}) {
+    PoolShape s{.n = 3, .channels = channels, .in = {1, 9, 8}, .out = {1, 4, 3}, .begin = {}, .end = {}};
+    const Int zero[] = {0}, one[] = {1}, hb[] = {0, 2, 4, 6}, he[] = {3, 5, 7, 9}, wb[] = {0, 2, 5},
+              we[] = {2, 5, 8};
+    s.begin[0] = zero, s.begin[1] = hb, s.begin[2] = wb;
+    s.end[0] = one, s.end[1] = he, s.end[2] = we;
+    const std::vector<Int> xs{3, channels, 1, 9, 8}, ys{3, channels, 1, 4, 3};
+    for (const DType t : {f32, f64}) {
+      for (const bool last : {false, true}) {
+        Block x = last ? channels_last(t, xs) : block(t, xs), dy = last ? channels_last(t, ys) : block(t, ys);
+        fill_random(x, 1), fill_random(dy, 2);
+        dispatch_float("test", t, [&]<class T>(type<T>) {
+          for (Int i = 0; i < x.a.numel(); i += 7) x.a.as<T>()[i] = static_cast<T>(NAN);
+          for (Int i = 0; i < x.a.numel(); i += 5) x.a.as<T>()[i] = 2;  // equal ones
+        });
+        const auto fresh = [&](const std::vector<Int>& size) { return channels_last(t, size); };
+        std::vector<std::int32_t> index(static_cast<std::size_t>(3 * channels * 12)), index0(index);
+        for (const bool propagate : {false, true}) {
+          Block y = fresh(ys), y0 = fresh(ys), dx = fresh(xs), dx0 = fresh(xs);
+          cpu.max_pool(s, propagate, x.a, y.a, index.data());
+          plain.max_pool(s, propagate, x.a, y0.a, index0.data());
+          expect_near(y.a, y0.a, 0, 0);
+          EXPECT_EQ(index, index0);
+          cpu.max_pool_grad(s, dy.a, index.data(), dx.a);
+          plain.max_pool_grad(s, dy.a, index.data(), dx0.a);
+          expect_near(dx.a, dx0.a, 0, 1e-6);
+          cpu.pool_gather(s, x.a, index.data(), y.a);
+          plain.pool_gather(s, x.a, index.data(), y0.a);
+          expect_near(y.a, y0.a, 0, 0);
+        }
+        fill_random(x, 1);
+        for (const double divisor : {0., 9.}) {
+          s.divisor = divisor;
+          Block y = fresh(ys), y0 = fresh(ys), dx = fresh(xs), dx0 = fresh(xs);
+          cpu.avg_pool(s, x.a, y.a);
+          plain.avg_pool(s, x.a, y0.a);
+          expect_near(y.a, y0.a, 1e-5, 1e-6);
+          cpu.avg_pool_grad(s, dy.a, dx.a);
+          plain.avg_pool_grad(s, dy.a, dx0.a);
+          expect_near(dx.a, dx0.a, 1e-5, 1e-6);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,216 @@
+// Convolution and pooling layers: the Julia system's golden numbers, sizes, properties, memory order, and
+// what wrong options get.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "knet/knet.hpp"
+#include "tests/reference/reference.hpp"
+
+namespace {
+using namespace knet;
+using knet::test::expect_close;
+
+/// 1, 2, ... in row-major order, which is the order of Julia's arrays read from the last dimension.
+Tensor count_up(const Shape& s) { return arange(1, s.numel() + 1, 1, f64).reshape(s); }
+Tensor numbers(const Shape& s, const std::vector<double>& v) { return Tensor(v, s); }
+constexpr ConvMode flipped = ConvMode::convolution;
+
+TEST(GoldenConv, OfOneDimension) {
+  const Tensor w = numbers({1, 1, 1, 3}, {1, 2, 3}), x = count_up({1, 1, 1, 7});
+  const auto line = [](const std::vector<double>& v) {
+    return numbers({1, 1, 1, static_cast<std::int64_t>(v.size())}, v);
+  };
+  expect_close(conv(x, w, {.mode = flipped}), line({10, 16, 22, 28, 34}), "mode 0");
+  expect_close(conv(x, w, {.padding = {0, 1}, .mode = flipped}), line({4, 10, 16, 22, 28, 34, 32}), "padding");
+  expect_close(conv(x, w, {.stride = 3, .padding = {0, 1}, .mode = flipped}), line({4, 22, 32}), "stride");
+  expect_close(conv(x, w), line({14, 20, 26, 32, 38}), "mode 1");
+}
+TEST(GoldenConv, OfImages) {
+  expect_close(conv(count_up({1, 1, 3, 3}), count_up({1, 1, 2, 2}), {.mode = flipped}),
+               numbers({1, 1, 2, 2}, {23, 33, 53, 63}), "3x3");
+  const Tensor x = count_up({1, 2, 3, 3}), w = count_up({3, 2, 2, 2});
+  expect_close(conv(x, w, {.mode = flipped}),
+               numbers({1, 3, 2, 2}, {328, 364, 436, 472, 808, 908, 1108, 1208, 1288, 1452, 1780, 1944}),
+               "channels, mode 0");
+  expect_close(conv(x, w),
+               numbers({1, 3, 2, 2}, {356, 392, 464, 500, 836, 936, 1136, 1236, 1316, 1480, 1808, 1972}),
+               "channels, mode 1");
+  const Tensor five = count_up({1, 1, 5, 5}), small = count_up({1, 1, 2, 2});
+  expect_close(conv(five, small, {.dilation = 2, .mode = flipped}),
+               numbers({1, 1, 3, 3}, {48, 58, 68, 98, 108, 118, 148, 158, 168}), "dilation, mode 0");
+  expect_close(conv(five, small, {.dilation = 2}),
+               numbers({1, 1, 3, 3}, {92, 102, 112, 142, 152, 162, 192, 202, 212}), "dilation, mode 1");
+  expect_close(conv(numbers({1, 1, 1, 3}, {1, 2, 3}), numbers({2, 1, 1, 3}, {1, 3, 5, 2, 4, 6})),
+               numbers({1, 2, 1, 1}, {22, 28}), "matrix product");
+}
+TEST(GoldenConv, Transposed) {
+  const Tensor a = count_up({1, 1, 2, 2});
+  expect_close(deconv(a, a, {.mode = flipped}), numbers({1, 1, 3, 3}, {4, 11, 6, 14, 30, 14, 6, 11, 4}),
+               "mode 0");
+  expect_close(deconv(a, a), numbers({1, 1, 3, 3}, {1, 4, 4, 6, 20, 16, 9, 24, 16}), "mode 1");
+  expect_close(deconv(a, a, {.stride = 2}),
+               numbers({1, 1, 4, 4}, {1, 2, 2, 4, 3, 4, 6, 8, 3, 6, 4, 8, 9, 12, 12, 16}), "stride");
+}
+TEST(GoldenPool, OfTheNotebook) {
+  const auto line = [](const std::vector<double>& v) {
+    return numbers({1, 1, 1, static_cast<std::int64_t>(v.size())}, v);
+  };
+  const Tensor six = count_up({1, 1, 1, 6});
+  expect_close(pool(six, {.window = {1, 2}}), line({2, 4, 6}), "window 2");
+  expect_close(pool(six, {.window = {1, 3}}), line({3, 6}), "window 3");
+  expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}}), line({1, 3, 5, 6}), "padding");
+  expect_close(pool(count_up({1, 1, 1, 10}), {.window = {1, 2}, .stride = 4}), line({2, 6, 10}), "stride");
+  expect_close(pool(count_up({1, 1, 4, 4})), numbers({1, 1, 2, 2}, {6, 8, 14, 16}), "default");
+  expect_close(pool(count_up({1, 2, 4, 4})), numbers({1, 2, 2, 2}, {6, 8, 14, 16, 22, 24, 30, 32}), "channels");
+  expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}, .mode = PoolMode::mean_inside}),
+               line({1, 2.5, 4.5, 6}), "mean without padding");
+  EXPECT_THROW(pool(six, {.padding = {0, 1}}), ShapeError);  // a window higher than the image
+}
+
+TEST(Conv, Sizes) {
+  const auto shape = [](const Tensor& t) { return to_string(t.shape()); };
+  EXPECT_EQ(shape(Conv{.height = 3, .width = 3, .inout = {3, 5}, .padding = 1}(zeros({2, 3, 10, 10}))),
+            "[2, 5, 10, 10]");
+  const Conv plain{.height = 3, .width = 3, .inout = {3, 5}, .padding = 1, .binit = nullptr};
+  EXPECT_EQ(shape(plain(zeros({2, 3, 10, 10}))), "[2, 5, 10, 10]");
+  EXPECT_EQ(named_params(plain).size(), 1u);
+  EXPECT_EQ(shape(DeConv{.height = 3, .width = 3, .inout = {5, 3}, .padding = 1, .stride = 2}(
+                zeros({2, 5, 10, 10}))),
+            "[2, 3, 19, 19]");
+  EXPECT_EQ(shape(Conv{.height = 3, .width = 3, .inout = {3, 10}, .padding = 1}(zeros({1, 3, 224, 224}))),
+            "[1, 10, 224, 224]");
+  EXPECT_EQ(shape(Conv{.height = 3, .width = 5, .inout = {2, 4}, .padding = same, .stride = 2}(
+                zeros({1, 2, 7, 8}))),
+            "[1, 4, 4, 4]");
+  EXPECT_EQ(shape(DeConv{.height = 3, .width = 3, .inout = {2, 4}, .padding = same, .stride = 2}(
+                zeros({1, 2, 7, 8}))),
+            "[1, 4, 14, 16]");
+  EXPECT_EQ(shape(Conv1d{.width = 3, .inout = {2, 4}}(zeros({5, 2, 9}))), "[5, 4, 7]");
+  EXPECT_EQ(shape(Conv3d{.depth = 2, .height = 3, .width = 3, .inout = {1, 2}}(zeros({1, 1, 4, 5, 6}))),
+            "[1, 2, 3, 3, 4]");
+  EXPECT_EQ(shape(GlobalPool{}(zeros({2, 3, 4, 5}))), "[2, 3]");
+  EXPECT_EQ(shape(AdaptivePool{.output = {2, 1}}(zeros({3, 4, 5}))), "[3, 2, 1]");
+  // Less than a batch of images.
+  EXPECT_EQ(shape(Conv{.height = 3, .width = 3, .inout = {2, 4}}(zeros({2, 5, 6}))), "[4, 3, 4]");
+  EXPECT_EQ(shape(Conv{.height = 3, .width = 3}(zeros({5, 6}))), "[3, 4]");
+  EXPECT_EQ(shape(Conv{.height = 1, .width = 3}(zeros({6}))), "[4]");
+  EXPECT_EQ(shape(Pool{}(zeros({3, 4, 6}))), "[3, 2, 3]");
+  EXPECT_EQ(shape(Conv{.height = 3, .width = 3}(zeros({0, 1, 5, 6}))), "[0, 1, 3, 4]");
+}
+
+TEST(Conv, ActivationIsFused) {
+  for (const Activation& act : {Activation(relu), Activation(tanh), Activation(gelu),
+                                Activation([](const Tensor& x) { return x * x; })}) {
+    Conv layer{.height = 3, .width = 3, .inout = {2, 4}, .activation = act, .padding = 1, .dtype = f64};
+    layer.bias = randn({4}, f64);
+    const Param x = randn({2, 2, 4, 5}, f64);
+    const Tensor w = randn({2, 4, 4, 5}, f64);
+    const auto apart = [&] {
+      return sum(act(conv(x, layer.weight, {.padding = 1}) + Tensor(layer.bias).reshape({4, 1, 1})) * w);
+    };
+    const Tape a = diff([&] { return sum(layer(x) * w); }), b = diff(apart);
+    expect_close(a.value(), b.value(), act.name());
+    for (const Param* p : {&x, static_cast<const Param*>(&layer.weight), static_cast<const Param*>(&layer.bias)})
+      expect_close(a.grad(*p), b.grad(*p), act.name());
+    EXPECT_TRUE(gradcheck(layer, [&] { return sum(layer(x) * w); }));
+  }
+}
+
+TEST(Conv, ModesDifferByAFlippedKernel) {
+  const Tensor x = randn({2, 3, 6, 7}, f64), w = randn({4, 3, 3, 2}, f64);
+  expect_close(conv(x, w, {.mode = flipped}), conv(x, flip(flip(w, 2), 3)), "flipped");
+}
+TEST(Conv, TransposedIsTheGradient) {
+  const Tensor w = randn({4, 3, 3, 2}, f64), dy = randn({2, 4, 3, 4}, f64);
+  const ConvOptions o{.stride = 2, .padding = {1, 0}};
+  const Param x = randn({2, 3, 6, 8}, f64);
+  const Tape t = diff([&] { return sum(conv(x, w, o) * dy); });
+  expect_close(deconv(dy, w, o, {1, 0}), t.grad(x), "gradient");
+}
+TEST(Pool, UndoesUnPool) {
+  const Tensor x = randn({2, 3, 4, 5}, f64);
+  for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
+    for (const PoolOptions& o :
+         {PoolOptions{.mode = mode}, PoolOptions{.window = 3, .mode = mode}, PoolOptions{.window = {3, 2}, .mode = mode},
+          PoolOptions{.window = 3, .padding = 1, .mode = mode}, PoolOptions{.padding = 1, .mode = mode},
+          PoolOptions{.window = 2, .stride = 3, .mode = mode},
+          PoolOptions{.window = 3, .padding = 1, .mode = mode, .alpha = 2}})
+      expect_close(pool(unpool(x, o), o), x, "mode " + std::to_string(static_cast<int>(mode)));
+  }
+}
+TEST(Pool, NaN) {
+  Tensor x = count_up({1, 1, 2, 2});
+  x.ref(0, 0, 1, 1) = NAN;
+  EXPECT_TRUE(std::isnan(pool(x).item()));
+  EXPECT_EQ(pool(x, {.propagate_nan = false}).item(), 3);
+  EXPECT_TRUE(std::isnan(pool(full({1, 1, 2, 2}, NAN), {.propagate_nan = false}).item()));
+}
+
+/// Notes whether values and gradients that pass have their channels last in memory.
+struct Watch {
+  std::vector<int>* values;
+  std::vector<int>* gradients;
+  Tensor operator()(const Tensor& x) const {
+    values->push_back(x.is_channels_last());
+    return primitive(x.detach(), {x}, [g = gradients](const Tensor& dy, const Tensor&) {
+      g->push_back(dy.is_channels_last());
+      return std::vector{dy};
+    });
+  }
+};
+TEST(Conv, MemoryStaysChannelsLast) {
+  std::vector<int> values, gradients;
+  const Watch watch{&values, &gradients};
+  auto model = Chain{Conv{.height = 3, .width = 3, .inout = {3, 8}, .activation = relu, .padding = 1}, watch,
+                     Pool{}, watch, BatchNorm{8}, watch, relu, watch,
+                     Conv{.height = 3, .width = 3, .inout = {8, 4}, .padding = 1}, watch, Tanh{}, watch,
+                     DeConv{.height = 2, .width = 2, .inout = {4, 4}, .stride = 2}, watch,
+                     Pool{.mode = PoolMode::mean}, watch, Conv{.height = 1, .width = 1, .inout = {4, 2}}, watch,
+                     GlobalPool{}};
+  const Param x = randn({2, 3, 8, 8});
+  const Tape t = diff([&] { return sum(square(model(x))); });
+  EXPECT_EQ(values, std::vector<int>(9, 1));
+  EXPECT_EQ(gradients, std::vector<int>(9, 1));
+}
+
+TEST(Conv, RefusesWhatHasNoMeaning) {
+  const auto message = [](const auto& f) -> std::string {
+    try {
+      f();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "nothing was thrown";
+  };
+  const auto expect = [&](const std::string& got, std::vector<std::string> parts) {
+    for (const auto& p : parts) EXPECT_NE(got.find(p), std::string::npos) << got << "\nlacks " << p;
+  };
+  const Conv c{.height = 5, .width = 3, .inout = {2, 4}};
+  expect(message([&] { c(zeros({1, 3, 8, 8})); }), {"Conv", "[1, 3, 8, 8]", "3 channels", "2"});
+  expect(message([&] { c(zeros({1, 2, 4, 8})); }), {"Conv", "spans 5", "[1, 2, 4, 8]", "dimension 2"});
+  expect(message([&] { c(zeros({1, 1, 2, 8, 8})); }), {"Conv", "[1, 1, 2, 8, 8]", "4"});
+  expect(message([&] { c(zeros({8, 8})); }), {"Conv", "[1, 1, 8, 8]", "1 channels"});
+  expect(message([&] { c(zeros({1, 2, 8, 8}, i64)); }), {"Conv", "i64"});
+  expect(message([&] { c(zeros({1, 2, 8, 8}, f64)); }), {"Conv", "f64", "f32"});
+  expect(message([&] { Conv{.height = 3, .width = 3, .inout = {4, 6}, .groups = 4}; }),
+         {"Conv", "groups = 4", "{4, 6}"});
+  expect(message([&] { Conv{.height = 3, .width = 0}; }), {"width", "0"});
+  expect(message([&] { Conv{.height = 3, .width = 3, .inout = {0, 6}}; }), {"Conv", "inout", "{0, 6}"});
+  expect(message([&] { Conv{.height = 3, .width = 3, .stride = 0}(zeros({1, 1, 4, 4})); }),
+         {"Conv", "stride", "0"});
+  expect(message([&] { Conv{.height = 3, .width = 3, .padding = -1}(zeros({1, 1, 4, 4})); }),
+         {"Conv", "padding", "-1"});
+  expect(message([&] { Conv{.height = 3, .width = 3, .stride = {1, 1, 1}}(zeros({1, 1, 4, 4})); }),
+         {"Conv", "stride", "{1, 1, 1}", "2 spatial"});
+  expect(message([&] { DeConv{.height = 3, .width = 3, .output_padding = 1}(zeros({1, 1, 4, 4})); }),
+         {"DeConv", "output_padding", "stride"});
+  expect(message([&] { DeConv{.height = 1, .width = 1, .padding = 2}(zeros({1, 1, 4, 4})); }),
+         {"DeConv", "[1, 1, 4, 4]", "no output"});
+  expect(message([&] { pool(zeros({1, 1, 4, 4}), {.padding = 2}); }), {"pool", "padding", "window"});
+  expect(message([&] { pool(zeros({1, 1, 1, 4})); }), {"pool", "window", "[1, 1, 1, 4]"});
+  expect(message([&] { pool(zeros({1, 4})); }), {"pool", "[1, 4]"});
+  expect(message([&] { pool(zeros({1, 1, 4, 4}, i32)); }), {"pool", "i32"});
+}
+
+}  // namespace

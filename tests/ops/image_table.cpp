@@ -1,0 +1,53 @@
+#include "tests/ops/op_table.hpp"
+
+namespace knet::test {
+namespace {
+
+Op conv_op(const std::string& name, const ConvOptions& o = {}) {
+  return {name, [o](const Inputs& x) { return conv(x[0], x[1], o); }};
+}
+Op deconv_op(const std::string& name, const ConvOptions& o = {}, Extents output_padding = 0) {
+  return {name, [=](const Inputs& x) { return deconv(x[0], x[1], o, output_padding); }};
+}
+Op pool_op(const std::string& name, const PoolOptions& o) {
+  return {name, [o](const Inputs& x) { return pool(x[0], o); }};
+}
+Op unpool_op(const std::string& name, const PoolOptions& o) {
+  return {name, [o](const Inputs& x) { return unpool(x[0], o); }};
+}
+
+}  // namespace
+
+std::vector<Op> image_ops() {
+  return {
+      conv_op("conv1d", {.stride = 2, .padding = 1}),
+      conv_op("conv2d"),
+      conv_op("conv2d_options", {.stride = {2, 1}, .padding = {1, 2}, .dilation = {1, 2}}),
+      conv_op("conv2d_groups", {.padding = 1, .groups = 2}),
+      conv_op("conv2d_depthwise", {.stride = 2, .padding = 1, .groups = 5}),
+      conv_op("conv2d_pointwise"),
+      conv_op("conv2d_same", {.padding = same}),
+      conv_op("conv2d_sides", {.padding = {{0, 1}, {2, 0}}}),
+      conv_op("conv2d_sparse", {.stride = 3, .padding = 1}),
+      conv_op("conv2d_mode", {.padding = 1, .mode = ConvMode::convolution, .alpha = 2}),
+      conv_op("conv3d", {.stride = {1, 2, 1}, .padding = {0, 1, 1}}),
+      deconv_op("deconv1d", {.stride = 3, .padding = 1}, 2),
+      deconv_op("deconv2d"),
+      deconv_op("deconv2d_options", {.stride = {2, 3}, .padding = {1, 0}, .dilation = {2, 1}}, {1, 2}),
+      deconv_op("deconv2d_groups", {.stride = 2, .groups = 2}),
+      deconv_op("deconv3d", {.stride = 2, .padding = 1}),
+      pool_op("max_pool1d", {.window = 3, .stride = 2, .padding = 1}),
+      pool_op("max_pool2d", {}),
+      pool_op("max_pool2d_options", {.window = {3, 2}, .stride = {2, 1}, .padding = 1}),
+      pool_op("max_pool3d", {.window = 2, .stride = 1}),
+      pool_op("avg_pool2d", {.window = 3, .stride = 2, .padding = 1, .mode = PoolMode::mean}),
+      pool_op("avg_pool2d_inside", {.window = 3, .stride = 2, .padding = 1, .mode = PoolMode::mean_inside}),
+      pool_op("avg_pool3d", {.mode = PoolMode::mean}),
+      {"adaptive_avg_pool2d", [](const Inputs& x) { return adaptive_pool(x[0], {3, 2}); }},
+      {"adaptive_max_pool2d", [](const Inputs& x) { return adaptive_pool(x[0], 3, PoolMode::max); }},
+      unpool_op("unpool2d", {}),
+      unpool_op("unpool2d_overlap", {.window = 3, .stride = 2}),
+  };
+}
+
+}  // namespace knet::test

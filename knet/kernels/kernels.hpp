@@ -243,6 +243,20 @@ struct Kernels {
   void (*layer_norm_grad)(const Array& x, const void* gamma, const void* mean, const void* rstd,
                           const Array& dy, const Array& dx, void* dgamma, void* dbeta);
 
+  // ---- the channels of x [n, c, l], dense with either l or c fastest; y, dy, dx have x's strides,
+  // everything of a channel is [c] in x's dtype ----
+  /// Mean and biased variance.
+  void (*channel_moments)(const Array& x, void* mean, void* var);
+  /// y = x scale + shift, then max(0, y) with `relu`
+  void (*channel_affine)(bool relu, const Array& x, const void* scale, const void* shift, const Array& y);
+  /// Backward of y = gamma (x - mean) rstd + beta, or relu of it (y may hold no data otherwise). With dz = dy
+  /// where y > 0, h = (x - mean) rstd and m values per channel: dbeta = sum(dz), dgamma = sum(dz h), dx =
+  /// gamma rstd (dz - (dbeta + h dgamma) / m), or gamma rstd dz when the moments are `constant`. gamma may be
+  /// null (1).
+  void (*batch_norm_grad)(bool relu, bool constant, const Array& x, const Array& y, const Array& dy,
+                          const void* mean, const void* rstd, const void* gamma, const Array& dx,
+                          void* dgamma, void* dbeta);
+
   // ---- convolution: x [n, in channels, in...] of any strides, w [out channels, in channels / groups,
   // kernel...] of any strides; y and dx are dense with channels last, dw is contiguous ----
   /// y = act(convolution + bias)

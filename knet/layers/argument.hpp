@@ -26,6 +26,9 @@ struct height {
 struct width {
   static constexpr const char* name = "width";
 };
+struct groups {
+  static constexpr const char* name = "groups";
+};
 struct depth {
   static constexpr const char* name = "depth";
 };

@@ -2,45 +2,86 @@
 
 #include "knet/autograd/tape.hpp"
 #include "knet/base/text.hpp"
+#include "knet/kernels/kernels.hpp"
 #include "knet/ops/arithmetic.hpp"
-#include "knet/ops/math.hpp"
-#include "knet/ops/reduce.hpp"
+#include "knet/ops/norm.hpp"
 #include "knet/ops/softmax.hpp"
 
 namespace knet {
+namespace {
+
+Tensor value(const Param& p) { return p ? Tensor(p) : Tensor(); }
+void check_features(const char* who, const Tensor& x, std::int64_t n) {
+  if (!x || x.ndim() < 1 || x.size(-1) != n)
+    fail<ShapeError>(who, ": input is ", x ? to_string(x.shape()) : "empty", ", expected [.., ", n, "]");
+}
+void check_channels(const char* who, const Tensor& x, std::int64_t c) {
+  if (!x || x.ndim() < 2 || x.ndim() > 5 || x.size(1) != c)
+    fail<ShapeError>(who, ": input is ", x ? to_string(x.shape()) : "empty", ", expected [N, ", c,
+                     "] to [N, ", c, ", D, H, W]");
+}
+
+}  // namespace
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
-  if (!x || x.ndim() < 1 || x.size(-1) != weight.size(0))
-    fail<ShapeError>("LayerNorm: input is ", x ? to_string(x.shape()) : "empty", ", expected [.., ",
-                     weight.size(0), "]");
-  return layer_norm(x, weight, bias, eps);
+  check_features("LayerNorm", x, size);
+  return layer_norm(x, value(weight), value(bias), eps);
 }
-std::string LayerNorm::describe() const { return text("LayerNorm(", weight.size(0), ")"); }
+std::string LayerNorm::describe() const {
+  return text("LayerNorm(", std::int64_t{size}, weight ? "" : ", no weight", bias ? ")" : ", no bias)");
+}
 
 Tensor BatchNorm::operator()(const Tensor& x) const {
-  const std::int64_t c = weight.size(0);
-  if (!x || x.ndim() < 2 || x.size(1) != c)
-    fail<ShapeError>("BatchNorm: input is ", x ? to_string(x.shape()) : "empty", ", expected [N, ", c,
-                     ", ..]");
-  Shape s{1, c};
-  Dims others{0};
-  for (int i = 2; i < x.ndim(); ++i) {
-    s.push(1);
-    others.d[others.n++] = static_cast<std::int8_t>(i);
-  }
-  Tensor mean = running_mean.reshape(s), variance = running_var.reshape(s);
-  if (training()) {
-    const std::int64_t n = x.numel() / std::max<std::int64_t>(c, 1);
-    if (n < 2) fail<ShapeError>("BatchNorm: ", x.shape(), " has one value per channel; training needs two");
-    mean = x.mean(others, true);
-    variance = square(x - mean).mean(others, true);
+  check_channels("BatchNorm", x, channels);
+  const bool is_relu = activation.fusible() && activation.kind() == Unary::relu;
+  const BatchNormOptions options{.eps = eps, .relu = is_relu};
+  Tensor y;
+  if (training() && !frozen) {
+    Moments seen;
+    y = batch_norm(x, value(weight), value(bias), options, &seen);
     const NoGrad constant;
-    const double unbiased = static_cast<double>(n) / static_cast<double>(n - 1);
-    running_mean = running_mean * (1 - momentum) + mean.detach().reshape({c}) * momentum;
-    running_var = running_var * (1 - momentum) + variance.detach().reshape({c}) * (momentum * unbiased);
+    running_mean = running_mean * (1 - momentum) + seen.mean * momentum;
+    running_var = running_var * (1 - momentum) + seen.var * momentum;
+  } else {
+    y = batch_norm(x, value(weight), value(bias), Moments{running_mean, running_var}, options);
   }
-  return (x - mean) * (rsqrt(variance + eps) * Tensor(weight).reshape(s)) + Tensor(bias).reshape(s);
+  return is_relu ? y : activation(y);
 }
-std::string BatchNorm::describe() const { return text("BatchNorm(", weight.size(0), ")"); }
+std::string BatchNorm::describe() const {
+  std::string s = text("BatchNorm(", std::int64_t{channels});
+  if (momentum != 0.1) s += text(", momentum=", momentum);
+  if (!affine) s += ", not affine";
+  if (frozen) s += ", frozen";
+  if (!activation.fusible() || activation.kind() != Unary::identity) s += ", activation=" + activation.name();
+  return s + ")";
+}
+
+Tensor detail::group_weight(std::int64_t groups, std::int64_t channels, bool affine, DType t) {
+  if (channels % groups != 0)
+    fail<ValueError>("GroupNorm: .groups = ", groups, " does not divide .channels = ", channels);
+  return affine ? ones({channels}, t) : Tensor();
+}
+Tensor GroupNorm::operator()(const Tensor& x) const {
+  check_channels("GroupNorm", x, channels);
+  return group_norm(x, groups, value(weight), value(bias), eps);
+}
+std::string GroupNorm::describe() const {
+  return text("GroupNorm(groups=", std::int64_t{groups}, ", channels=", std::int64_t{channels},
+              affine ? ")" : ", not affine)");
+}
+
+Tensor InstanceNorm::operator()(const Tensor& x) const {
+  check_channels("InstanceNorm", x, channels);
+  return group_norm(x, channels, value(weight), value(bias), eps);
+}
+std::string InstanceNorm::describe() const {
+  return text("InstanceNorm(", std::int64_t{channels}, affine ? ", affine)" : ")");
+}
+
+Tensor RMSNorm::operator()(const Tensor& x) const {
+  check_features("RMSNorm", x, size);
+  return rms_norm(x, value(weight), eps);
+}
+std::string RMSNorm::describe() const { return text("RMSNorm(", std::int64_t{size}, ")"); }
 
 }  // namespace knet

@@ -14,8 +14,7 @@ namespace knet {
 
 std::string to_string(const Extents& e) {
   if (e.n == 1) return text(e.v[0]);
-  return e.n == 2 ? text("{", e.v[0], ", ", e.v[1], "}")
-                  : text("{", e.v[0], ", ", e.v[1], ", ", e.v[2], "}");
+  return e.n == 2 ? text("{", e.v[0], ", ", e.v[1], "}") : text("{", e.v[0], ", ", e.v[1], ", ", e.v[2], "}");
 }
 std::string to_string(const Padding& p) {
   if (p.automatic) return "same";
@@ -62,8 +61,7 @@ void check_extents(const char* who, const char* name, const Extents& e, int spat
     fail<ShapeError>(who, ": ", name, " ", to_string(e), " has ", e.n, " sizes, the image has ", spatial,
                      " spatial dimensions");
   for (int i = 0; i < spatial; ++i) {
-    if (e[i] < least)
-      fail<ValueError>(who, ": ", name, " = ", to_string(e), ": expected at least ", least);
+    if (e[i] < least) fail<ValueError>(who, ": ", name, " = ", to_string(e), ": expected at least ", least);
   }
 }
 
@@ -73,7 +71,8 @@ void check_operands(const char* who, const Tensor& x, const Tensor& w, const Ten
   if (!x.floating()) fail<DTypeError>(who, ": expects f32 or f64 input, not ", x.dtype());
   const int spatial = w.ndim() - 2;
   if (spatial < 1 || spatial > 3)
-    fail<ShapeError>(who, ": the weight is ", w.shape(), ", expected one, two or three kernel sizes after two of "
+    fail<ShapeError>(who, ": the weight is ", w.shape(),
+                     ", expected one, two or three kernel sizes after two of "
                      "channels");
   if (x.ndim() != w.ndim())
     fail<ShapeError>(who, ": input is ", x.shape(), ", expected ", w.ndim(), " dimensions for a weight of ",
@@ -133,8 +132,8 @@ Geometry forward_geometry(const char* who, const Tensor& x, const Tensor& w, con
     }
     if (w.size(i + 2) < 1) fail<ShapeError>(who, ": the weight is ", w.shape(), ": its kernel is empty");
     if (in + total < reach)
-      fail<ShapeError>(who, ": a kernel that spans ", reach, " does not fit input ", x.shape(), " with padding ",
-                       to_string(o.padding), " along dimension ", i + 2);
+      fail<ShapeError>(who, ": a kernel that spans ", reach, " does not fit input ", x.shape(),
+                       " with padding ", to_string(o.padding), " along dimension ", i + 2);
     y.push((in + total - reach) / step + 1);
   }
   return describe(x.shape(), w.shape(), y, o, before);
@@ -158,8 +157,8 @@ Geometry transposed_geometry(const char* who, const Tensor& x, const Tensor& w, 
                        to_string(o.stride));
     before[i] = o.padding.automatic ? std::max<std::int64_t>(0, reach - step) / 2 : o.padding.before[i];
     const std::int64_t size = o.padding.automatic ? step * x.size(i + 2)
-                                                  : step * (x.size(i + 2) - 1) + reach -
-                                                        o.padding.before[i] - o.padding.after[i] + extra[i];
+                                                  : step * (x.size(i + 2) - 1) + reach - o.padding.before[i] -
+                                                        o.padding.after[i] + extra[i];
     if (size < 1 || x.size(i + 2) < 1)
       fail<ShapeError>(who, ": input ", x.shape(), " with padding ", to_string(o.padding),
                        " leaves no output along dimension ", i + 2);

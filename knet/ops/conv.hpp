@@ -16,12 +16,12 @@ struct ConvOptions {
   double alpha = 1;  ///< times the result
 };
 
-/// y[n, o, p] = alpha * sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - padding]. Size of the
-/// output: 1 + floor((input + padding on both sides - ((kernel - 1) dilation + 1)) / stride).
+/// y[n, o, p] = alpha * sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - padding]. Size of
+/// the output: 1 + floor((input + padding on both sides - ((kernel - 1) dilation + 1)) / stride).
 Tensor conv(const Tensor& x, const Tensor& weight, const ConvOptions& = {});
-/// The adjoint of conv in its input: x [N, in, ...], weight [in, out / groups, kernel...]. Size of the output:
-/// stride (input - 1) + (kernel - 1) dilation + 1 - padding on both sides + output_padding; with `same`
-/// padding stride * input.
+/// The adjoint of conv in its input: x [N, in, ...], weight [in, out / groups, kernel...]. Size of the
+/// output: stride (input - 1) + (kernel - 1) dilation + 1 - padding on both sides + output_padding; with
+/// `same` padding stride * input.
 Tensor deconv(const Tensor& x, const Tensor& weight, const ConvOptions& = {}, Extents output_padding = 0);
 
 }  // namespace knet

@@ -35,8 +35,7 @@ void check_options(const char* who, const PoolOptions& o, int spatial) {
       fail<ShapeError>(who, ": ", name, " ", to_string(e), " has ", e.n, " sizes, the image has ", spatial,
                        " spatial dimensions");
     for (int i = 0; i < spatial; ++i) {
-      if (e[i] < least)
-        fail<ValueError>(who, ": ", name, " = ", to_string(e), ": expected at least ", least);
+      if (e[i] < least) fail<ValueError>(who, ": ", name, " = ", to_string(e), ": expected at least ", least);
     }
   };
   check("window", o.window, 1);
@@ -127,8 +126,7 @@ Tensor spread(const Tensor& dy, const Plan& w) {
 }
 Tensor average(const Tensor& x, const Plan& w) {
   Tensor y = detail::make_channels_last(w->y, x.dtype(), x.device());
-  if (y.numel() > 0)
-    kernels(x.device()).avg_pool(w->shape, detail::image_array(x), detail::image_array(y));
+  if (y.numel() > 0) kernels(x.device()).avg_pool(w->shape, detail::image_array(x), detail::image_array(y));
   if (Node* n = track(y, "avg_pool", {&x}))
     n->backward([w](const Tensor& dy, Gradients& g) { g.add(0, spread(dy, w)); });
   return y;

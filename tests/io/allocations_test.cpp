@@ -25,8 +25,9 @@ TEST(Allocations, AreCounted) {
   // By a pointer the compiler does not know, or it would leave the pair out.
   void* (*volatile allocate)(std::size_t) = ::operator new;
   EXPECT_GE(io_test::most_memory([&] { ::operator delete(allocate(12345)); }), 12345u);
-  EXPECT_GE(io_test::most_memory([] { knet::memory::deallocate(knet::memory::allocate(64 << 20), 64 << 20); }),
-            64u << 20);
+  EXPECT_GE(
+      io_test::most_memory([] { knet::memory::deallocate(knet::memory::allocate(64 << 20), 64 << 20); }),
+      64u << 20);
 }
 
 }  // namespace

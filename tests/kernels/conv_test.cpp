@@ -1,4 +1,5 @@
-// The CPU's convolutions and pooling against the plain loops, in every memory order of the input.
+// The CPU's convolutions, pooling and batch normalisation against the plain loops, in every memory order of
+// the input.
 #include "tests/kernels/kernels_test.hpp"
 
 namespace {
@@ -132,6 +133,51 @@ TEST(Pooling, MatchesThePlainLoops) {
           cpu.avg_pool_grad(s, dy.a, dx.a);
           plain.avg_pool_grad(s, dy.a, dx0.a);
           expect_near(dx.a, dx0.a, 1e-5, 1e-6);
+        }
+      }
+    }
+  }
+}
+
+TEST(BatchNorm, MatchesThePlainLoops) {
+  const Kernels &cpu = cpu_kernels(), &plain = reference_kernels();
+  for (const auto& size : std::vector<std::vector<Int>>{
+           {3, 5, 7}, {40, 33, 1}, {2, 64, 50}, {5, 1, 300}, {300, 7, 31}, {2, 3, 9000}}) {
+    for (const DType t : {f32, f64}) {
+      for (const bool last : {false, true}) {
+        const auto make = [&](double low, double high, std::uint64_t stream) {
+          Block b = block(t, size);
+          if (last) b.a.stride[0] = size[1] * size[2], b.a.stride[1] = 1, b.a.stride[2] = size[1];
+          if (size[2] == 1) b.a.stride[1] = 1, b.a.stride[0] = size[1];
+          randomize(b, low, high, stream);
+          return b;
+        };
+        const double tolerance = t == f32 ? 2e-5 : 1e-11;
+        const Int c = size[1];
+        Block x = make(99, 101, 1), dy = make(-1, 1, 2);
+        Block mean = block(t, {c}), var = block(t, {c}), mean0 = block(t, {c}), var0 = block(t, {c});
+        cpu.channel_moments(x.a, mean.a.data, var.a.data);
+        plain.channel_moments(x.a, mean0.a.data, var0.a.data);
+        expect_near(mean.a, mean0.a, tolerance, 0);
+        expect_near(var.a, var0.a, tolerance, 0);
+        Block scale = random_block(t, {c}, -1, 1), shift = random_block(t, {c}, -1, 1),
+              rstd = random_block(t, {c}, 0.5, 2);
+        for (const bool relu : {false, true}) {
+          Block y = make(0, 1, 3), y0 = make(0, 1, 4), z = make(-1, 1, 5);
+          cpu.channel_affine(relu, z.a, scale.a.data, shift.a.data, y.a);
+          plain.channel_affine(relu, z.a, scale.a.data, shift.a.data, y0.a);
+          expect_near(y.a, y0.a, tolerance, tolerance);
+          for (const bool constant : {false, true}) {
+            Block dx = make(0, 1, 6), dx0 = make(0, 1, 7), dw = block(t, {c}), db = block(t, {c}),
+                  dw0 = block(t, {c}), db0 = block(t, {c}), centre = random_block(t, {c}, -1, 1);
+            cpu.batch_norm_grad(relu, constant, z.a, y.a, dy.a, centre.a.data, rstd.a.data,
+                                constant ? nullptr : scale.a.data, dx.a, dw.a.data, db.a.data);
+            plain.batch_norm_grad(relu, constant, z.a, y.a, dy.a, centre.a.data, rstd.a.data,
+                                  constant ? nullptr : scale.a.data, dx0.a, dw0.a.data, db0.a.data);
+            expect_near(dx.a, dx0.a, tolerance, tolerance);
+            expect_near(dw.a, dw0.a, 20 * tolerance, 200 * tolerance);
+            expect_near(db.a, db0.a, 20 * tolerance, 200 * tolerance);
+          }
         }
       }
     }

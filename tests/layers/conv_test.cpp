@@ -22,7 +22,8 @@ TEST(GoldenConv, OfOneDimension) {
     return numbers({1, 1, 1, static_cast<std::int64_t>(v.size())}, v);
   };
   expect_close(conv(x, w, {.mode = flipped}), line({10, 16, 22, 28, 34}), "mode 0");
-  expect_close(conv(x, w, {.padding = {0, 1}, .mode = flipped}), line({4, 10, 16, 22, 28, 34, 32}), "padding");
+  expect_close(conv(x, w, {.padding = {0, 1}, .mode = flipped}), line({4, 10, 16, 22, 28, 34, 32}),
+               "padding");
   expect_close(conv(x, w, {.stride = 3, .padding = {0, 1}, .mode = flipped}), line({4, 22, 32}), "stride");
   expect_close(conv(x, w), line({14, 20, 26, 32, 38}), "mode 1");
 }
@@ -62,7 +63,8 @@ TEST(GoldenPool, OfTheNotebook) {
   expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}}), line({1, 3, 5, 6}), "padding");
   expect_close(pool(count_up({1, 1, 1, 10}), {.window = {1, 2}, .stride = 4}), line({2, 6, 10}), "stride");
   expect_close(pool(count_up({1, 1, 4, 4})), numbers({1, 1, 2, 2}, {6, 8, 14, 16}), "default");
-  expect_close(pool(count_up({1, 2, 4, 4})), numbers({1, 2, 2, 2}, {6, 8, 14, 16, 22, 24, 30, 32}), "channels");
+  expect_close(pool(count_up({1, 2, 4, 4})), numbers({1, 2, 2, 2}, {6, 8, 14, 16, 22, 24, 30, 32}),
+               "channels");
   expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}, .mode = PoolMode::mean_inside}),
                line({1, 2.5, 4.5, 6}), "mean without padding");
   EXPECT_THROW(pool(six, {.padding = {0, 1}}), ShapeError);  // a window higher than the image
@@ -75,16 +77,16 @@ TEST(Conv, Sizes) {
   const Conv plain{.height = 3, .width = 3, .inout = {3, 5}, .padding = 1, .binit = nullptr};
   EXPECT_EQ(shape(plain(zeros({2, 3, 10, 10}))), "[2, 5, 10, 10]");
   EXPECT_EQ(named_params(plain).size(), 1u);
-  EXPECT_EQ(shape(DeConv{.height = 3, .width = 3, .inout = {5, 3}, .padding = 1, .stride = 2}(
-                zeros({2, 5, 10, 10}))),
+  EXPECT_EQ(shape(DeConv{
+                .height = 3, .width = 3, .inout = {5, 3}, .padding = 1, .stride = 2}(zeros({2, 5, 10, 10}))),
             "[2, 3, 19, 19]");
   EXPECT_EQ(shape(Conv{.height = 3, .width = 3, .inout = {3, 10}, .padding = 1}(zeros({1, 3, 224, 224}))),
             "[1, 10, 224, 224]");
-  EXPECT_EQ(shape(Conv{.height = 3, .width = 5, .inout = {2, 4}, .padding = same, .stride = 2}(
-                zeros({1, 2, 7, 8}))),
+  EXPECT_EQ(shape(Conv{
+                .height = 3, .width = 5, .inout = {2, 4}, .padding = same, .stride = 2}(zeros({1, 2, 7, 8}))),
             "[1, 4, 4, 4]");
-  EXPECT_EQ(shape(DeConv{.height = 3, .width = 3, .inout = {2, 4}, .padding = same, .stride = 2}(
-                zeros({1, 2, 7, 8}))),
+  EXPECT_EQ(shape(DeConv{
+                .height = 3, .width = 3, .inout = {2, 4}, .padding = same, .stride = 2}(zeros({1, 2, 7, 8}))),
             "[1, 4, 14, 16]");
   EXPECT_EQ(shape(Conv1d{.width = 3, .inout = {2, 4}}(zeros({5, 2, 9}))), "[5, 4, 7]");
   EXPECT_EQ(shape(Conv3d{.depth = 2, .height = 3, .width = 3, .inout = {1, 2}}(zeros({1, 1, 4, 5, 6}))),
@@ -111,7 +113,8 @@ TEST(Conv, ActivationIsFused) {
     };
     const Tape a = diff([&] { return sum(layer(x) * w); }), b = diff(apart);
     expect_close(a.value(), b.value(), act.name());
-    for (const Param* p : {&x, static_cast<const Param*>(&layer.weight), static_cast<const Param*>(&layer.bias)})
+    for (const Param* p :
+         {&x, static_cast<const Param*>(&layer.weight), static_cast<const Param*>(&layer.bias)})
       expect_close(a.grad(*p), b.grad(*p), act.name());
     EXPECT_TRUE(gradcheck(layer, [&] { return sum(layer(x) * w); }));
   }
@@ -132,9 +135,9 @@ TEST(Pool, UndoesUnPool) {
   const Tensor x = randn({2, 3, 4, 5}, f64);
   for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
     for (const PoolOptions& o :
-         {PoolOptions{.mode = mode}, PoolOptions{.window = 3, .mode = mode}, PoolOptions{.window = {3, 2}, .mode = mode},
-          PoolOptions{.window = 3, .padding = 1, .mode = mode}, PoolOptions{.padding = 1, .mode = mode},
-          PoolOptions{.window = 2, .stride = 3, .mode = mode},
+         {PoolOptions{.mode = mode}, PoolOptions{.window = 3, .mode = mode},
+          PoolOptions{.window = {3, 2}, .mode = mode}, PoolOptions{.window = 3, .padding = 1, .mode = mode},
+          PoolOptions{.padding = 1, .mode = mode}, PoolOptions{.window = 2, .stride = 3, .mode = mode},
           PoolOptions{.window = 3, .padding = 1, .mode = mode, .alpha = 2}})
       expect_close(pool(unpool(x, o), o), x, "mode " + std::to_string(static_cast<int>(mode)));
   }
@@ -162,11 +165,24 @@ struct Watch {
 TEST(Conv, MemoryStaysChannelsLast) {
   std::vector<int> values, gradients;
   const Watch watch{&values, &gradients};
-  auto model = Chain{Conv{.height = 3, .width = 3, .inout = {3, 8}, .activation = relu, .padding = 1}, watch,
-                     Pool{}, watch, BatchNorm{8}, watch, relu, watch,
-                     Conv{.height = 3, .width = 3, .inout = {8, 4}, .padding = 1}, watch, Tanh{}, watch,
-                     DeConv{.height = 2, .width = 2, .inout = {4, 4}, .stride = 2}, watch,
-                     Pool{.mode = PoolMode::mean}, watch, Conv{.height = 1, .width = 1, .inout = {4, 2}}, watch,
+  auto model = Chain{Conv{.height = 3, .width = 3, .inout = {3, 8}, .activation = relu, .padding = 1},
+                     watch,
+                     Pool{},
+                     watch,
+                     BatchNorm{8},
+                     watch,
+                     relu,
+                     watch,
+                     Conv{.height = 3, .width = 3, .inout = {8, 4}, .padding = 1},
+                     watch,
+                     Tanh{},
+                     watch,
+                     DeConv{.height = 2, .width = 2, .inout = {4, 4}, .stride = 2},
+                     watch,
+                     Pool{.mode = PoolMode::mean},
+                     watch,
+                     Conv{.height = 1, .width = 1, .inout = {4, 2}},
+                     watch,
                      GlobalPool{}};
   const Param x = randn({2, 3, 8, 8});
   const Tape t = diff([&] { return sum(square(model(x))); });
@@ -193,19 +209,31 @@ TEST(Conv, RefusesWhatHasNoMeaning) {
   expect(message([&] { c(zeros({8, 8})); }), {"Conv", "[1, 1, 8, 8]", "1 channels"});
   expect(message([&] { c(zeros({1, 2, 8, 8}, i64)); }), {"Conv", "i64"});
   expect(message([&] { c(zeros({1, 2, 8, 8}, f64)); }), {"Conv", "f64", "f32"});
-  expect(message([&] { Conv{.height = 3, .width = 3, .inout = {4, 6}, .groups = 4}; }),
+  expect(message([&] {
+           Conv{.height = 3, .width = 3, .inout = {4, 6}, .groups = 4};
+         }),
          {"Conv", "groups = 4", "{4, 6}"});
   expect(message([&] { Conv{.height = 3, .width = 0}; }), {"width", "0"});
   expect(message([&] { Conv{.height = 3, .width = 3, .inout = {0, 6}}; }), {"Conv", "inout", "{0, 6}"});
-  expect(message([&] { Conv{.height = 3, .width = 3, .stride = 0}(zeros({1, 1, 4, 4})); }),
+  expect(message([&] {
+           Conv{.height = 3, .width = 3, .stride = 0}(zeros({1, 1, 4, 4}));
+         }),
          {"Conv", "stride", "0"});
-  expect(message([&] { Conv{.height = 3, .width = 3, .padding = -1}(zeros({1, 1, 4, 4})); }),
+  expect(message([&] {
+           Conv{.height = 3, .width = 3, .padding = -1}(zeros({1, 1, 4, 4}));
+         }),
          {"Conv", "padding", "-1"});
-  expect(message([&] { Conv{.height = 3, .width = 3, .stride = {1, 1, 1}}(zeros({1, 1, 4, 4})); }),
+  expect(message([&] {
+           Conv{.height = 3, .width = 3, .stride = {1, 1, 1}}(zeros({1, 1, 4, 4}));
+         }),
          {"Conv", "stride", "{1, 1, 1}", "2 spatial"});
-  expect(message([&] { DeConv{.height = 3, .width = 3, .output_padding = 1}(zeros({1, 1, 4, 4})); }),
+  expect(message([&] {
+           DeConv{.height = 3, .width = 3, .output_padding = 1}(zeros({1, 1, 4, 4}));
+         }),
          {"DeConv", "output_padding", "stride"});
-  expect(message([&] { DeConv{.height = 1, .width = 1, .padding = 2}(zeros({1, 1, 4, 4})); }),
+  expect(message([&] {
+           DeConv{.height = 1, .width = 1, .padding = 2}(zeros({1, 1, 4, 4}));
+         }),
          {"DeConv", "[1, 1, 4, 4]", "no output"});
   expect(message([&] { pool(zeros({1, 1, 4, 4}), {.padding = 2}); }), {"pool", "padding", "window"});
   expect(message([&] { pool(zeros({1, 1, 1, 4})); }), {"pool", "window", "[1, 1, 1, 4]"});

@@ -16,6 +16,8 @@ Op unpool_op(const std::string& name, const PoolOptions& o) {
   return {name, [o](const Inputs& x) { return unpool(x[0], o); }};
 }
 
+Tensor batch(const Inputs& x) { return batch_norm(x[0], x[1], x[2], {.eps = 1e-3}); }
+
 }  // namespace
 
 std::vector<Op> image_ops() {
@@ -43,7 +45,23 @@ std::vector<Op> image_ops() {
       pool_op("avg_pool2d", {.window = 3, .stride = 2, .padding = 1, .mode = PoolMode::mean}),
       pool_op("avg_pool2d_inside", {.window = 3, .stride = 2, .padding = 1, .mode = PoolMode::mean_inside}),
       pool_op("avg_pool3d", {.mode = PoolMode::mean}),
-      {"adaptive_avg_pool2d", [](const Inputs& x) { return adaptive_pool(x[0], {3, 2}); }},
+      {"batch_norm_2d", batch},
+      {"batch_norm_4d", batch},
+      {"batch_norm_5d", batch},
+      {"batch_norm_plain", [](const Inputs& x) { return batch_norm(x[0], {}, {}, {.eps = 1e-3}); }},
+      {"batch_norm_relu",
+       [](const Inputs& x) { return batch_norm(x[0], x[1], x[2], {.eps = 1e-3, .relu = true}); }},
+      {"batch_norm_given",
+       [](const Inputs& x) {
+         return batch_norm(x[0], x[1], x[2], Moments{x[3], x[4]}, {.eps = 1e-3});
+       }},
+      {"group_norm", [](const Inputs& x) { return group_norm(x[0], 2, x[1], x[2], 1e-3); }},
+      {"instance_norm", [](const Inputs& x) { return group_norm(x[0], x[0].size(1), {}, {}, 1e-3); }},
+      {"rms_norm", [](const Inputs& x) { return rms_norm(x[0], x[1], 1e-3); }},
+      {"adaptive_avg_pool2d",
+       [](const Inputs& x) {
+         return adaptive_pool(x[0], {3, 2});
+       }},
       {"adaptive_max_pool2d", [](const Inputs& x) { return adaptive_pool(x[0], 3, PoolMode::max); }},
       unpool_op("unpool2d", {}),
       unpool_op("unpool2d_overlap", {.window = 3, .stride = 2}),

@@ -20,7 +20,7 @@ struct Op {
 
 const std::vector<Op>& op_table();
 
-/// The part of the table about images: convolutions and pooling.
+/// The part of the table about images: convolutions, pooling and normalisation.
 std::vector<Op> image_ops();
 
 }  // namespace knet::test

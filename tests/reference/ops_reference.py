@@ -230,6 +230,26 @@ case("adaptive_max_pool2d", lambda x: F.adaptive_max_pool2d(x, 3), r(2, 3, 5, 7)
 case("unpool2d", lambda x: F.interpolate(x, scale_factor=2), r(2, 3, 3, 2))
 case("unpool2d_overlap", lambda x: F.conv_transpose2d(x, torch.ones(3, 1, 3, 3).double(), stride=2, groups=3), r(2, 3, 3, 2))
 
+# ---- normalisation ----
+def batch(x, w, b, **k):
+    return F.batch_norm(x, None, None, w, b, training=True, eps=1e-3, **k)
+
+
+def moments(*shape):
+    return r(*shape).requires_grad_(False), r(*shape, low=0.3, high=2).requires_grad_(False)
+
+
+case("batch_norm_2d", batch, r(6, 3), r(3), r(3))
+case("batch_norm_4d", batch, r(2, 3, 2, 3), r(3), r(3))
+case("batch_norm_5d", batch, r(2, 2, 2, 3, 2), r(2), r(2))
+case("batch_norm_plain", lambda x: F.batch_norm(x, None, None, training=True, eps=1e-3), r(2, 3, 4))
+case("batch_norm_relu", lambda x, w, b: torch.relu(batch(x, w, b)), r(2, 3, 2, 3), r(3), r(3))
+mean, var = moments(3)
+case("batch_norm_given", lambda x, w, b, m, v: F.batch_norm(x, m.detach(), v.detach(), w, b, eps=1e-3), r(2, 3, 2, 2), r(3), r(3), mean, var)
+case("group_norm", lambda x, w, b: F.group_norm(x, 2, w, b, 1e-3), r(2, 4, 3, 2), r(4), r(4))
+case("instance_norm", lambda x: F.instance_norm(x, eps=1e-3), r(2, 3, 2, 3))
+case("rms_norm", lambda x, w: F.rms_norm(x, (5,), w, 1e-3), r(3, 5), r(5))
+
 path = pathlib.Path(__file__).parents[1] / "data" / "ops.safetensors"
 save_file(out, path)
 print(f"{sum(k.endswith('.y') for k in out)} cases, {path.stat().st_size} bytes")

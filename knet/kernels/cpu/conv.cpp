@@ -18,8 +18,8 @@ namespace {
 
 using Int = std::int64_t;
 
-constexpr Int block_elements = 40'000;           // of gathered inputs: they stay in the second cache
-constexpr Int min_rows = 24, max_rows = 512;     // of one block
+constexpr Int block_elements = 40'000;        // of gathered inputs: they stay in the second cache
+constexpr Int min_rows = 24, max_rows = 512;  // of one block
 
 /// Which input a row of the product reads: position p of dimension d and tap t of the kernel read p * step +
 /// shift[t].
@@ -29,9 +29,7 @@ struct Taps {
   std::vector<Int> kernel[3];  ///< the tap's place in the kernel
 
   Int rows() const { return out[0] * out[1] * out[2]; }
-  Int count() const {
-    return static_cast<Int>(shift[0].size() * shift[1].size() * shift[2].size());
-  }
+  Int count() const { return static_cast<Int>(shift[0].size() * shift[1].size() * shift[2].size()); }
 };
 Taps forward_taps(const ConvShape& s) {
   Taps t;
@@ -165,7 +163,8 @@ Int rows_of_block(Int rows, Int k) {
   return std::max<Int>(1, std::min(fit, (rows + threads() - 1) / threads()));
 }
 
-/// For all n images: to-channels of y = taps of x times weights. `all_from`, `all_to`: channels of all groups.
+/// For all n images: to-channels of y = taps of x times weights. `all_from`, `all_to`: channels of all
+/// groups.
 template <class T>
 void product(const Image<const T>& x, const Taps& t, const Array& w, bool forward, Int n, Int groups,
              Int all_from, Int all_to, const Target<T>& target, const Epilogue& e) {
@@ -203,10 +202,12 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
       some(0, rows, nullptr, nullptr);
       continue;
     }
-    parallel_for((rows + block - 1) / block, rows * k * to < gemm_thread_work ? rows : 1, [&](Int b, Int end) {
-      const PoolBuffer<T> gathered(direct ? 0 : block * k), apart(target.dense ? 0 : block * to);
-      for (; b < end; ++b) some(b * block, std::min(rows, (b + 1) * block), gathered.get(), apart.get());
-    });
+    parallel_for((rows + block - 1) / block, rows * k * to < gemm_thread_work ? rows : 1,
+                 [&](Int b, Int end) {
+                   const PoolBuffer<T> gathered(direct ? 0 : block * k), apart(target.dense ? 0 : block * to);
+                   for (; b < end; ++b)
+                     some(b * block, std::min(rows, (b + 1) * block), gathered.get(), apart.get());
+                 });
   }
 }
 
@@ -287,8 +288,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   if (is_depthwise(s) && x.channel == 1) {
     depthwise_weights(x, dy, t, s.n, s.groups, sums.get());
     for_taps(t, dw, [&](Int i, Int offset) {
-      for (Int c = 0; c < s.groups; ++c)
-        dw.as<T>()[offset + c * dw.stride[0]] = sums.get()[i * s.groups + c];
+      for (Int c = 0; c < s.groups; ++c) dw.as<T>()[offset + c * dw.stride[0]] = sums.get()[i * s.groups + c];
     });
     return;
   }

@@ -1,5 +1,5 @@
-// The CPU's reductions, softmax and its loss, layer norm, and rows by number; what each does is said in
-// kernels.hpp.
+// The CPU's reductions, softmax and its loss, layer and batch norm, and rows by number; what each does is
+// said in kernels.hpp.
 #pragma once
 #include "knet/kernels/kernels.hpp"
 
@@ -16,6 +16,12 @@ void layer_norm(const Array& x, const void* gamma, const void* beta, double eps,
                 void* rstd);
 void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy,
                      const Array& dx, void* dgamma, void* dbeta);
+
+void channel_moments(const Array& x, void* mean, void* var);
+void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& y);
+void batch_norm_grad(bool relu, bool constant, const Array& x, const Array& y, const Array& dy,
+                     const void* mean, const void* rstd, const void* gamma, const Array& dx, void* dgamma,
+                     void* dbeta);
 
 void index_select(const Array& x, int dim, const Array& ids, const Array& y);
 void index_add(const Array& src, int dim, const Array& ids, const Array& y);

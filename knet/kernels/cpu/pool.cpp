@@ -55,8 +55,7 @@ void max_rows(const PoolShape& s, const T* x, T* y, std::int32_t* index, Int r0,
       }
       for (Int c = 0; c < channels; ++c) {
         const T v = line[c], b = best[c];
-        const bool over =
-            kPropagate ? (v > b) | ((v != v) & (b == b)) : (v > b) | ((b != b) & (v == v));
+        const bool over = kPropagate ? (v > b) | ((v != v) & (b == b)) : (v > b) | ((b != b) & (v == v));
         best[c] = over ? v : b;
         winner[c] = over ? me : winner[c];
       }

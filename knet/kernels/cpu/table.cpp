@@ -28,6 +28,9 @@ Kernels make_table() {
   k.bias_act_grad = cpu_impl::bias_act_grad;
   k.layer_norm = cpu_impl::layer_norm;
   k.layer_norm_grad = cpu_impl::layer_norm_grad;
+  k.channel_moments = cpu_impl::channel_moments;
+  k.channel_affine = cpu_impl::channel_affine;
+  k.batch_norm_grad = cpu_impl::batch_norm_grad;
   k.conv = cpu_impl::conv;
   k.conv_grad_input = cpu_impl::conv_grad_input;
   k.conv_grad_weight = cpu_impl::conv_grad_weight;

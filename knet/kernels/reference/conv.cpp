@@ -51,9 +51,8 @@ void clear(const Array& y) {
 void conv(const ConvShape& s, const Array& x, const Array& w, const Array& y, const Epilogue& e) {
   dispatch_float("conv", x.dtype, [&]<class T>(type<T>) {
     clear<T>(y);
-    products(s, x, w, y, [&](const Site& i) {
-      y.as<T>()[i.y] += x.as<const T>()[i.x] * w.as<const T>()[i.w];
-    });
+    products(s, x, w, y,
+             [&](const Site& i) { y.as<T>()[i.y] += x.as<const T>()[i.x] * w.as<const T>()[i.w]; });
     if (!e.bias) return;
     const std::int64_t area = s.out[0] * s.out[1] * s.out[2];
     walk(
@@ -68,18 +67,16 @@ void conv(const ConvShape& s, const Array& x, const Array& w, const Array& y, co
 void conv_grad_input(const ConvShape& s, const Array& dy, const Array& w, const Array& dx) {
   dispatch_float("conv", dy.dtype, [&]<class T>(type<T>) {
     clear<T>(dx);
-    products(s, dx, w, dy, [&](const Site& i) {
-      dx.as<T>()[i.x] += dy.as<const T>()[i.y] * w.as<const T>()[i.w];
-    });
+    products(s, dx, w, dy,
+             [&](const Site& i) { dx.as<T>()[i.x] += dy.as<const T>()[i.y] * w.as<const T>()[i.w]; });
   });
 }
 
 void conv_grad_weight(const ConvShape& s, const Array& x, const Array& dy, const Array& dw) {
   dispatch_float("conv", dy.dtype, [&]<class T>(type<T>) {
     clear<T>(dw);
-    products(s, x, dw, dy, [&](const Site& i) {
-      dw.as<T>()[i.w] += dy.as<const T>()[i.y] * x.as<const T>()[i.x];
-    });
+    products(s, x, dw, dy,
+             [&](const Site& i) { dw.as<T>()[i.w] += dy.as<const T>()[i.y] * x.as<const T>()[i.x]; });
   });
 }
 

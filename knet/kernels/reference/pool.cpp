@@ -98,8 +98,7 @@ void avg_pool_grad(const PoolShape& s, const Array& dy, const Array& dx) {
   dispatch_float("avg_pool", dy.dtype, [&]<class T>(type<T>) {
     clear<T>(dx);
     windows(s, dx, dy, [&](std::int64_t to, std::int64_t from, std::int64_t, const Window& w) {
-      const double part =
-          dy.as<const T>()[to] / (s.divisor > 0 ? s.divisor : static_cast<double>(w.count()));
+      const double part = dy.as<const T>()[to] / (s.divisor > 0 ? s.divisor : static_cast<double>(w.count()));
       positions(s, dx, w, [&](std::int64_t at, std::int64_t) {
         dx.as<T>()[from + at] = static_cast<T>(dx.as<T>()[from + at] + part);
       });

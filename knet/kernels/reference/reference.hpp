@@ -34,6 +34,12 @@ void layer_norm(const Array& x, const void* gamma, const void* beta, double eps,
 void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const void* rstd, const Array& dy,
                      const Array& dx, void* dgamma, void* dbeta);
 
+void channel_moments(const Array& x, void* mean, void* var);
+void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& y);
+void batch_norm_grad(bool relu, bool constant, const Array& x, const Array& y, const Array& dy,
+                     const void* mean, const void* rstd, const void* gamma, const Array& dx, void* dgamma,
+                     void* dbeta);
+
 void conv(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
 void conv_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
 void conv_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);

@@ -182,6 +182,39 @@ struct PoolShape {
   double divisor = 0;  ///< of the average; 0: how many there are
 };
 
+enum class RNNKind : std::uint8_t { relu, tanh, lstm, gru };
+constexpr int gate_count(RNNKind k) { return k == RNNKind::lstm ? 4 : k == RNNKind::gru ? 3 : 1; }
+
+/// One direction of one recurrent layer over packed sequences: step t has batch[t] rows, never more than the
+/// step before, and all steps' rows lie one after the other. With `reverse` every sequence is read from its
+/// end. Formulas are in layers/rnn.hpp; H is `hidden`, B is batch[0], G the number of gates.
+struct RNNShape {
+  RNNKind kind;
+  DType dtype;
+  bool reverse;
+  std::int64_t steps, rows, hidden;
+  const std::int64_t* batch;
+};
+/// Its arrays, all contiguous and of one dtype.
+struct RNNForward {
+  void* gates;          ///< [rows, G H]: W x + b in, the gates after their activation out
+  void* extra;          ///< [rows, H] out: LSTM the cells, GRU R_n h + b_n
+  const void* wh;       ///< [G H, H]
+  const void* bias_n;   ///< [H], GRU: added to R_n h
+  const void *h0, *c0;  ///< [B, H], or null for zeros
+  void* y;              ///< [rows, H]
+  void *hy, *cy;        ///< [B, H]
+};
+struct RNNBackward {
+  const void *gates, *extra, *wh, *h0, *c0, *y;  ///< as forward
+  const void* dy;                                ///< [rows, H], or null for zeros
+  const void *dhy, *dcy;                         ///< [B, H], or null for zeros
+  void* dgates;                                  ///< [rows, G H]: of W x + b
+  void* dgates_h;                                ///< GRU [rows, G H]: of R h + b; the others' are dgates
+  void* h_before;                                ///< [rows, H] out: the state that each row started from
+  void *dh0, *dc0;                               ///< [B, H]
+};
+
 /// The table. Unless said otherwise arrays have any strides, outputs are not aliased with inputs except that
 /// elementwise kernels may write exactly over an input of the same strides.
 struct Kernels {
@@ -278,6 +311,10 @@ struct Kernels {
   void (*avg_pool)(const PoolShape&, const Array& x, const Array& y);
   /// The adjoint of avg_pool.
   void (*avg_pool_grad)(const PoolShape&, const Array& dy, const Array& dx);
+
+  // ---- recurrent layers ----
+  void (*rnn)(const RNNShape&, const RNNForward&);
+  void (*rnn_grad)(const RNNShape&, const RNNBackward&);
 
   // ---- indexing; ids are i32, i64 or u8, checked and non-negative ----
   /// y = x with positions ids [n] (any stride) taken along dim.

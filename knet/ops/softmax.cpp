@@ -67,13 +67,17 @@ Tensor dropped(const Tensor& x, double p, RandomKey key) {
 Tensor logp(const Tensor& x, Dims dims) { return x - logsumexp(x, dims, true); }
 Tensor softmax(const Tensor& x, Dims dims) { return exp(logp(x, dims)); }
 
-Tensor dropout(const Tensor& x, double p) {
+namespace {
+bool drops(const Tensor& x, double p) {
   check_defined("dropout", x);
   if (!(p >= 0 && p < 1)) fail<ValueError>("dropout: p = ", p, " is outside [0, 1)");
-  if (!training() || p == 0) return x;
+  if (!training() || p == 0) return false;
   if (x.dtype() != f32 && x.dtype() != f64) fail<DTypeError>("dropout: expects f32 or f64, not ", x.dtype());
-  return dropped(x, p, next_random_key());
+  return true;
 }
+}  // namespace
+Tensor dropout(const Tensor& x, double p) { return drops(x, p) ? dropped(x, p, next_random_key()) : x; }
+Tensor dropout(const Tensor& x, double p, Generator& g) { return drops(x, p) ? dropped(x, p, g.next()) : x; }
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   check("layer_norm", x, -1);

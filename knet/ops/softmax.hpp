@@ -1,5 +1,6 @@
 // Softmax, its logarithm, and dropout.
 #pragma once
+#include "knet/device/random.hpp"
 #include "knet/tensor/tensor.hpp"
 
 namespace knet {
@@ -14,6 +15,8 @@ Tensor logp(const Tensor& x, Dims dims);
 /// While training() zeroes elements with probability p and divides the rest by 1 - p (Srivastava et al.
 /// 2014); otherwise x. p outside [0, 1) is a ValueError.
 Tensor dropout(const Tensor& x, double p);
+/// The same with zeros from an own generator.
+Tensor dropout(const Tensor& x, double p, Generator&);
 /// Rows of the last dimension to mean 0, variance 1: (x - mean) / sqrt(var + eps) * weight + bias (either may
 /// be empty, [d]). Ba et al. 2016, arXiv:1607.06450.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps = 1e-5);

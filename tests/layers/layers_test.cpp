@@ -119,44 +119,6 @@ TEST(Layers, DiagonalAndBias) {
   const Bias b{.shape = {4}, .winit = gaussian(0, 1)};
   expect_close(b(x), x + Tensor(b.bias), "Bias", 1e-6);
 }
-TEST(Layers, LstmMatchesPyTorch) {
-  LSTM lstm{.input = 4, .hidden = 6, .layers = 2, .dtype = f64};
-  for (int l = 0; l < 2; ++l) {
-    const auto n = "_l" + std::to_string(l);
-    auto& w = lstm.weights[static_cast<std::size_t>(l)];
-    w.wi = reference().at("lstm.p.weight_ih" + n);
-    w.wh = reference().at("lstm.p.weight_hh" + n);
-    w.b = reference().at("lstm.p.bias_ih" + n);
-  }
-  const Param x(reference().at("lstm.x"));
-  const auto loss = [&] { return sum(lstm(x).y * reference().at("lstm.w")); };
-  const RNNOutput r = lstm(x);
-  expect_close(r.y, reference().at("lstm.y"), "y");
-  expect_close(r.hidden, reference().at("lstm.h"), "hidden");
-  expect_close(r.memory, reference().at("lstm.c"), "memory");
-  const Tape t = diff(loss);
-  expect_close(t.grad(x), reference().at("lstm.gx"), "gradient of x");
-  expect_close(t.grad(lstm.weights[0].wh), reference().at("lstm.g.weight_hh_l0"), "gradient of wh");
-  expect_close(t.grad(lstm.weights[1].b), reference().at("lstm.g.bias_ih_l1"), "gradient of b");
-  const auto report = gradcheck(lstm, loss);
-  EXPECT_TRUE(report) << report.worst;
-  // In two pieces, the state carried over.
-  const RNNOutput first = lstm(x.value().narrow(1, 0, 2));
-  const RNNOutput second = lstm(x.value().narrow(1, 2, 3), {first.hidden, first.memory});
-  expect_close(cat({first.y, second.y}, 1), r.y, "in pieces");
-}
-TEST(Layers, LstmTakesIdsAndRefusesTheRest) {
-  const LSTM plain{.input = 5, .hidden = 3}, embedded{.input = 5, .hidden = 3, .embed = 2};
-  const Tensor ids = randint(0, 5, {2, 4});
-  expect_close(plain(ids).y, plain(one_hot(ids, 5)).y, "one-hot", 1e-6);
-  EXPECT_EQ(embedded(ids).y.shape(), Shape({2, 4, 3}));
-  EXPECT_THROW(plain(zeros({2, 4})), ShapeError);
-  EXPECT_THROW(plain(zeros({2, 4, 6})), ShapeError);
-  EXPECT_THROW(plain(ids, {zeros({1, 3, 3})}), ShapeError);
-  EXPECT_THROW(static_cast<void>(LSTM{.input = 5, .hidden = 3, .layers = 0}), ValueError);
-  EXPECT_THROW(static_cast<void>(LSTM{.input = 5, .hidden = 3, .embed = Embed{.input = 4, .output = 2}}),
-               ShapeError);
-}
 TEST(Layers, DropoutOnlyInTraining) {
   const Dropout d{.p = 0.4};
   const Tensor x = ones({100, 100});

@@ -56,20 +56,6 @@ frozen.eval()
 case("batch_norm_eval", frozen, torch.randn(5, 3))
 case("mlp", nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), torch.randn(7, 6))
 
-x = torch.randn(3, 5, 4)
-lstm = nn.LSTM(4, 6, 2, batch_first=True)
-for k, p in lstm.named_parameters():
-    with torch.no_grad():
-        p.copy_(torch.zeros_like(p) if k.startswith("bias_hh") else torch.randn_like(p) * 0.5)
-    out[f"lstm.p.{k}"] = p.detach().clone()
-x.requires_grad_()
-y, (h, c) = lstm(x)
-w = torch.randn_like(y)
-(y * w).sum().backward()
-out |= {"lstm.x": x.detach(), "lstm.y": y.detach(), "lstm.h": h.detach(), "lstm.c": c.detach(), "lstm.w": w, "lstm.gx": x.grad}
-for k, p in lstm.named_parameters():
-    out[f"lstm.g.{k}"] = p.grad
-
 path = pathlib.Path(__file__).parents[1] / "data" / "layers.safetensors"
 save_file({k: v.contiguous() for k, v in out.items()}, path)
 print(f"{sum(k.endswith('.y') for k in out)} cases, {path.stat().st_size} bytes")

@@ -3,6 +3,7 @@
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/cpu_matmul.hpp"
 #include "knet/kernels/cpu/cpu_reduce.hpp"
+#include "knet/kernels/cpu/cpu_sequence.hpp"
 #include "knet/kernels/kernels.hpp"
 
 namespace knet {
@@ -39,6 +40,8 @@ Kernels make_table() {
   k.pool_gather = cpu_impl::pool_gather;
   k.avg_pool = cpu_impl::avg_pool;
   k.avg_pool_grad = cpu_impl::avg_pool_grad;
+  k.rnn = cpu_impl::rnn;
+  k.rnn_grad = cpu_impl::rnn_grad;
   k.index_select = cpu_impl::index_select;
   k.index_add = cpu_impl::index_add;
   k.random = cpu_impl::random;

@@ -50,6 +50,9 @@ void pool_gather(const PoolShape&, const Array& x, const std::int32_t* index, co
 void avg_pool(const PoolShape&, const Array& x, const Array& y);
 void avg_pool_grad(const PoolShape&, const Array& dy, const Array& dx);
 
+void rnn(const RNNShape&, const RNNForward&);
+void rnn_grad(const RNNShape&, const RNNBackward&);
+
 void index_select(const Array& x, int dim, const Array& ids, const Array& y);
 void index_add(const Array& src, int dim, const Array& ids, const Array& y);
 void gather(const Array& x, int dim, const Array& ids, const Array& y);

@@ -37,6 +37,8 @@ const Kernels& reference_kernels() {
       .pool_gather = pool_gather,
       .avg_pool = avg_pool,
       .avg_pool_grad = avg_pool_grad,
+      .rnn = rnn,
+      .rnn_grad = rnn_grad,
       .index_select = index_select,
       .index_add = index_add,
       .gather = gather,

@@ -1,0 +1,377 @@
+// Recurrent layers: PyTorch's values and gradients with weights loaded by name, the Julia system's golden
+// numbers, every way to call them, properties, and what wrong input gets.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "knet/knet.hpp"
+#include "knet/ops/rnn.hpp"
+#include "tests/reference/reference.hpp"
+
+namespace {
+using namespace knet;
+using knet::test::expect_close;
+
+const test::Reference& reference() {
+  static const test::Reference all = test::load_reference("rnn");
+  return all;
+}
+Tensor at(const std::string& key) {
+  const auto it = reference().find(key);
+  return it == reference().end() ? Tensor() : it->second;
+}
+const std::vector<std::int64_t> lengths{3, 5, 2};
+
+template <class L>
+void compare(const std::string& name, L layer) {
+  SCOPED_TRACE(name);
+  const auto ps = named_params(layer);
+  for (const Named& p : ps) {
+    const Tensor v = at(name + ".p." + p.name);
+    ASSERT_TRUE(v) << p.name;
+    *p.param = v;
+  }
+  struct {
+    Param x, h, c;
+  } start{at(name + ".x"), at(name + ".h0"), at(name + ".c0")};
+  const auto run = [&] {
+    const RNNState s{start.h, start.c ? Tensor(start.c) : Tensor()};
+    return name.ends_with("unequal") ? layer(start.x, lengths, s) : layer(start.x, s);
+  };
+  const auto loss = [&] {
+    const RNNOutput r = run();
+    Tensor l = sum(r.y * at(name + ".wy")) + sum(r.hidden * at(name + ".wh"));
+    return r.memory ? l + sum(r.memory * at(name + ".wc")) : l;
+  };
+  const RNNOutput r = run();
+  expect_close(r.y, at(name + ".y"), "y");
+  expect_close(r.hidden, at(name + ".h"), "hidden");
+  if (at(name + ".c")) expect_close(r.memory, at(name + ".c"), "memory");
+  const Tape t = diff(loss);
+  for (const Named& p : ps) expect_close(t.grad(*p.param), at(name + ".g." + p.name), p.name);
+  expect_close(t.grad(start.x), at(name + ".gx"), "gradient of x");
+  expect_close(t.grad(start.h), at(name + ".gh"), "gradient of h0");
+  if (start.c) expect_close(t.grad(start.c), at(name + ".gc"), "gradient of c0");
+  const auto report = gradcheck(layer, loss);
+  EXPECT_TRUE(report) << report.worst;
+  // The gradient of the gradient, by differences.
+  const auto slope = [&] {
+    const Tape inner = diff(loss);
+    return sum(sin(inner.grad(start.x))) + sum(square(inner.grad(layer.weights[0].wh)));
+  };
+  if (layer.layers == 1 || name.starts_with("gru1") || name.starts_with("lstm2_") || name == "tanh1") {
+    const auto second = gradcheck(layer, slope, {.eps = 1e-5, .rtol = 1e-4, .atol = 1e-5});
+    EXPECT_TRUE(second) << second.worst;
+  }
+}
+
+TEST(RNN, MatchesPyTorch) {
+  for (const bool both : {false, true}) {
+    for (const std::string end : {"", "_unequal"}) {
+      const std::string n = (both ? "2" : "1") + end;
+      compare("lstm" + n, LSTM{.input = 4, .hidden = 3, .layers = 2, .bidirectional = both, .dtype = f64});
+      compare("gru" + n, GRU{.input = 4, .hidden = 3, .layers = 2, .bidirectional = both, .dtype = f64});
+      compare("tanh" + n, SRNN{.input = 4,
+                               .hidden = 3,
+                               .activation = SRNNActivation::tanh,
+                               .layers = 2,
+                               .bidirectional = both,
+                               .dtype = f64});
+      compare("relu" + n, SRNN{.input = 4, .hidden = 3, .layers = 2, .bidirectional = both, .dtype = f64});
+    }
+  }
+  compare("lstm_plain", LSTM{.input = 4, .hidden = 3, .binit = nullptr, .dtype = f64});
+  compare("gru_plain", GRU{.input = 4, .hidden = 3, .binit = nullptr, .dtype = f64});
+}
+
+// ---- golden numbers ----
+
+/// All parameters in Knet's order are 0.5 sin(k), inputs 0.5 cos(j).
+template <class L>
+RNNOutput golden(L& l, std::int64_t features, std::int64_t steps) {
+  std::int64_t k = 0;
+  const auto fill = [&](Param& p) {
+    if (!p) return;
+    std::vector<double> v;
+    for (std::int64_t i = 0; i < p.numel(); ++i) v.push_back(0.5 * std::sin(static_cast<double>(++k)));
+    p = Tensor(v, p.shape());
+  };
+  for (auto& w : l.weights) fill(w.wi), fill(w.wh);
+  for (auto& w : l.weights) fill(w.b), fill(w.bh);
+  EXPECT_EQ(k, count_params(l));
+  std::vector<double> x;
+  for (std::int64_t j = 1; j <= features * steps; ++j) x.push_back(0.5 * std::cos(static_cast<double>(j)));
+  return l(Tensor(x, {1, steps, features}));
+}
+Tensor numbers(const Shape& s, const std::vector<double>& v) { return Tensor(v, s); }
+
+TEST(RNN, GoldenScalarCells) {
+  const auto column = [](const std::vector<double>& v) {
+    return numbers({static_cast<std::int64_t>(v.size()), 1}, v);
+  };
+  const Tensor x = numbers({1, 1}, {0.5}), h = numbers({1, 1, 1}, {0.1}), c = numbers({1, 1, 1}, {0.2});
+  LSTM lstm{.input = 1, .hidden = 1, .dtype = f64};
+  lstm.weights[0].wi = column({.1, .2, .3, .4});
+  lstm.weights[0].wh = column({.5, .6, .7, .8});
+  lstm.weights[0].b = Tensor(std::vector<double>{.01, 1, .03, .04});
+  lstm.weights[0].bh = Tensor(std::vector<double>{.05, 1, .07, .08});
+  const RNNOutput l = lstm(x, {h, c});
+  EXPECT_NEAR(l.y.item(), 0.19948470052318537, 1e-14);
+  EXPECT_NEAR(l.memory.item(), 0.3464273033440204, 1e-14);
+  GRU gru{.input = 1, .hidden = 1, .dtype = f64};
+  gru.weights[0].wi = column({.1, .2, .3});
+  gru.weights[0].wh = column({.5, .6, .7});
+  gru.weights[0].b = Tensor(std::vector<double>{.01, .02, .03});
+  gru.weights[0].bh = Tensor(std::vector<double>{.05, .06, .07});
+  EXPECT_NEAR(gru(x, {.hidden = h}).y.item(), 0.16611529617300358, 1e-14);
+  for (const auto& [act, y] :
+       {std::pair(SRNNActivation::relu, 0.25), std::pair(SRNNActivation::tanh, 0.24491866240370913)}) {
+    SRNN srnn{.input = 1, .hidden = 1, .activation = act, .dtype = f64};
+    srnn.weights[0] = {column({.3}), column({.7}), Tensor(std::vector<double>{.01}),
+                       Tensor(std::vector<double>{.02})};
+    EXPECT_NEAR(srnn(x, {.hidden = h}).y.item(), y, 1e-14);
+  }
+}
+TEST(RNN, GoldenLayouts) {
+  LSTM small{.input = 2, .hidden = 2, .dtype = f64};
+  const RNNOutput a = golden(small, 2, 3);
+  expect_close(a.y,
+               numbers({1, 3, 2}, {0.079979417025, 0.117680831788, 0.064759919983, 0.193804953016,
+                                   0.056312271398, 0.176717270691}),
+               "LSTM", 1e-11);
+  expect_close(a.memory, numbers({1, 1, 2}, {0.084644928604, 0.368198238689}), "cell", 1e-11);
+  GRU gru{.input = 2, .hidden = 2, .layers = 2, .bidirectional = true, .dtype = f64};
+  const RNNOutput b = golden(gru, 2, 3);
+  expect_close(b.y,
+               numbers({1, 3, 4}, {-0.175235797720, -0.411497903648, -0.300194004474, -0.559851768200,
+                                   -0.341325728026, -0.560986461897, -0.214313994843, -0.448414234468,
+                                   -0.465616409634, -0.656639513641, -0.140304433208, -0.252182398790}),
+               "GRU", 1e-11);
+  expect_close(b.hidden,
+               numbers({4, 1, 2}, {-0.592470572297, 0.140126627856, -0.579268682118, -0.176791235352,
+                                   -0.465616409634, -0.656639513641, -0.300194004474, -0.559851768200}),
+               "hidden", 1e-11);
+  SRNN srnn{.input = 2,
+            .hidden = 2,
+            .activation = SRNNActivation::tanh,
+            .layers = 2,
+            .skip_input = true,
+            .dtype = f64};
+  const RNNOutput c = golden(srnn, 2, 3);
+  expect_close(c.y,
+               numbers({1, 3, 2}, {-0.632431717811, 0.354420883588, -0.670243469011, 0.406672490180,
+                                   -0.793141297481, 0.703533210896}),
+               "SRNN", 1e-11);
+  expect_close(c.hidden,
+               numbers({2, 1, 2}, {0.685683624651, 0.691411949040, -0.793141297481, 0.703533210896}),
+               "hidden", 1e-11);
+  LSTM deep{.input = 3, .hidden = 2, .layers = 2, .bidirectional = true, .dtype = f64};
+  const RNNOutput d = golden(deep, 3, 2);
+  expect_close(d.y,
+               numbers({1, 2, 4}, {0.027850530917, 0.120130268189, -0.079832104270, -0.316832727678,
+                                   0.074662615316, 0.157610936370, -0.052938546854, -0.188000354634}),
+               "deep", 1e-11);
+  expect_close(d.hidden,
+               numbers({4, 1, 2}, {-0.117778616289, 0.086483328071, 0.048311931144, -0.139387241610,
+                                   0.074662615316, 0.157610936370, -0.079832104270, -0.316832727678}),
+               "hidden", 1e-11);
+  expect_close(d.memory,
+               numbers({4, 1, 2}, {-0.163833529879, 0.171690135526, 0.112725003385, -0.373091531858,
+                                   0.119359514841, 0.329040119437, -0.191305381260, -0.604641135419}),
+               "memory", 1e-11);
+  EXPECT_EQ(count_params(LSTM{.input = 128, .hidden = 256}), 395264);
+}
+
+// ---- ways to call, properties ----
+
+template <class F>
+void for_kinds(const F& f) {
+  for (const bool both : {false, true}) {
+    f(LSTM{.input = 5, .hidden = 4, .layers = 2, .bidirectional = both, .binit = gaussian(0, 0.3)});
+    f(GRU{.input = 5, .hidden = 4, .layers = 2, .bidirectional = both, .binit = gaussian(0, 0.3)});
+    f(SRNN{.input = 5, .hidden = 4, .layers = 2, .bidirectional = both, .binit = gaussian(0, 0.3)});
+  }
+}
+
+TEST(RNN, FusedEqualsStepByStep) {
+  for (const RNNKind kind : {RNNKind::relu, RNNKind::tanh, RNNKind::lstm, RNNKind::gru}) {
+    for (const auto& batch :
+         std::vector<std::vector<std::int64_t>>{{1}, {4}, {7, 7, 7}, {5, 4, 4, 1, 1}, {40, 33, 20, 2}}) {
+      for (const bool reverse : {false, true}) {
+        std::int64_t rows = 0, g = gate_count(kind), h = 37;
+        for (const auto n : batch) rows += n;
+        const RNNInputs in{.x = randn({rows, 9}),
+                           .wi = randn({g * h, 9}) * 0.3,
+                           .wh = randn({g * h, h}) * 0.1,
+                           .bi = randn({g * h}) * 0.3,
+                           .bh = randn({g * h}) * 0.3,
+                           .h0 = randn({batch[0], h}),
+                           .c0 = kind == RNNKind::lstm ? randn({batch[0], h}) : Tensor()};
+        const auto sizes = std::make_shared<const std::vector<std::int64_t>>(batch);
+        const RNNResults a = rnn_layer("rnn", kind, in, sizes, reverse),
+                         b = rnn_layer_by_steps(kind, in, sizes, reverse);
+        expect_close(a.y, b.y, "y", 1e-5);
+        expect_close(a.hy, b.hy, "hy", 1e-5);
+        if (b.cy) expect_close(a.cy, b.cy, "cy", 1e-5);
+      }
+    }
+  }
+}
+TEST(RNN, PiecesWithCarriedStateEqualTheWhole) {
+  for_kinds([](const auto& l) {
+    if (l.bidirectional) return;
+    const Tensor x = randn({3, 6, 5});
+    const RNNOutput all = l(x), a = l(x.narrow(1, 0, 2)), b = l(x.narrow(1, 2, 4), {a.hidden, a.memory});
+    expect_close(cat({a.y, b.y}, 1), all.y, "y", 1e-5);
+    expect_close(b.hidden, all.hidden, "hidden", 1e-5);
+    // One step at a time.
+    RNNState s;
+    for (std::int64_t t = 0; t < 6; ++t) {
+      const RNNOutput o = l(x.select(1, t), s);
+      EXPECT_EQ(o.y.shape(), Shape({3, 4}));
+      expect_close(o.y, all.y.select(1, t), "step", 1e-5);
+      s = {o.hidden, o.memory};
+    }
+  });
+}
+TEST(RNN, BothDirectionsAreTwoRuns) {
+  const LSTM both{.input = 5, .hidden = 4, .bidirectional = true};
+  LSTM one{.input = 5, .hidden = 4};
+  const Tensor x = randn({3, 6, 5});
+  const Tensor y = both(x).y;
+  one.weights[0] = both.weights[0];
+  expect_close(y.narrow(2, 0, 4), one(x).y, "forward", 1e-5);
+  one.weights[0] = both.weights[1];
+  expect_close(y.narrow(2, 4, 4), flip(one(flip(x, 1)).y, 1), "backward", 1e-5);
+}
+TEST(RNN, UnequalLengthsEqualOneByOne) {
+  const Sequences batch{{1, 2}, {3, 0, 4, 1, 2}, {4}, {2, 2, 3, 0, 1}, {1, 0, 3}};
+  for_kinds([&](auto l) {
+    l.embedding = Embed{.input = 5, .output = 5};
+    const RNNState start{randn({l.bidirectional ? 4 : 2, 5, 4}), std::is_same_v<decltype(l), LSTM>
+                                                                     ? randn({l.bidirectional ? 4 : 2, 5, 4})
+                                                                     : Tensor()};
+    const RNNOutput all = l(batch, start);
+    EXPECT_EQ(all.y.shape(), Shape({5, 5, l.bidirectional ? 8 : 4}));
+    EXPECT_EQ(all.lengths, batch.lengths());
+    const Tensor mask = all.mask();
+    for (std::int64_t i = 0; i < 5; ++i) {
+      const auto n = batch.lengths()[static_cast<std::size_t>(i)];
+      const auto own = [&](const Tensor& s) { return s ? s.narrow(1, i, 1) : Tensor(); };
+      const RNNOutput alone =
+          l(Tensor(batch.items[static_cast<std::size_t>(i)]), {own(start.hidden), own(start.memory)});
+      expect_close(all.y.narrow(0, i, 1).narrow(1, 0, n), alone.y, "y", 1e-5);
+      expect_close(own(all.hidden), alone.hidden, "hidden", 1e-5);
+      if (all.memory) expect_close(own(all.memory), alone.memory, "memory", 1e-5);
+      EXPECT_EQ(mask(i).to(i64).sum().item(), static_cast<double>(n));
+      EXPECT_EQ(all.y(i, slice(n, end)).numel() ? all.y(i, slice(n, end)).to(f64).max().item() : 0, 0);
+    }
+    // The same padded, and the same packed after sorting.
+    const RNNOutput padded = l(pad_sequence(batch), batch.lengths(), start);
+    expect_close(padded.y, all.y, "padded", 1e-6);
+    const Sequences sorted{{3, 0, 4, 1, 2}, {2, 2, 3, 0, 1}, {1, 0, 3}, {1, 2}, {4}};
+    const RNNOutput packed = l(pack_sequence(sorted)), listed = l(sorted);
+    EXPECT_EQ(packed.y.shape(), Shape({16, l.bidirectional ? 8 : 4}));
+    const RNNOutput unpacked = pad_rnn_output(packed);
+    expect_close(unpacked.y, listed.y, "packed", 1e-6);
+    EXPECT_TRUE(equal(unpacked.mask(), listed.mask()));
+    expect_close(packed.hidden, listed.hidden, "hidden", 1e-6);
+  });
+}
+TEST(RNN, TakesIdsAndWeightsOfIds) {
+  const LSTM plain{.input = 5, .hidden = 3}, embedded{.input = 5, .hidden = 3, .embed = 2};
+  const Tensor ids = randint(0, 5, {2, 4});
+  expect_close(plain(ids).y, plain(one_hot(ids, 5)).y, "one-hot", 1e-6);
+  expect_close(embedded(ids).y, embedded(one_hot(ids, 5)).y, "embedded", 1e-6);
+  const LSTM readme{.input = 100, .hidden = 100, .embed = 50};
+  const RNNOutput r = readme(Tensor{3, 2, 1, 4, 5});
+  EXPECT_EQ(r.y.shape(), Shape({1, 5, 100}));
+  EXPECT_EQ(r.hidden.shape(), Shape({1, 1, 100}));
+  EXPECT_EQ(r.memory.shape(), Shape({1, 1, 100}));
+  EXPECT_EQ(plain(randn({5})).y.shape(), Shape({3}));
+}
+TEST(RNN, Sequences) {
+  const Sequences s{{1, 2, 3}, {1, 2}, {1}};
+  EXPECT_TRUE(equal(pad_sequence(s), Tensor{{1, 2, 3}, {1, 2, 0}, {1, 0, 0}}));
+  EXPECT_TRUE(equal(pad_sequence(s, 0, PadSide::left), Tensor{{1, 2, 3}, {0, 1, 2}, {0, 0, 1}}));
+  const PackedSequence p = pack_sequence(Sequences{{1, 2, 3, 4}, {7, 6}, {8, 5}, {9, 10}});
+  EXPECT_TRUE(equal(p.data, Tensor{1, 7, 8, 9, 2, 6, 5, 10, 3, 4}));
+  EXPECT_EQ(p.batch_sizes, (std::vector<std::int64_t>{4, 4, 1, 1}));
+  EXPECT_EQ(batch_sizes_to_indices(p.batch_sizes),
+            (std::vector<std::vector<std::int64_t>>{{0, 4, 8, 9}, {1, 5}, {2, 6}, {3, 7}}));
+  EXPECT_THROW(pad_sequence(Sequences{}), ValueError);
+  EXPECT_THROW(pack_sequence(Sequences{{1}, {1, 2}}), ValueError);
+  EXPECT_THROW(pack_sequence(Sequences{{1}, {}}), ValueError);
+}
+TEST(RNN, DropoutActsBetweenLayersAndHasASeed) {
+  const Tensor x = randn({3, 6, 5});
+  const auto make = [](std::uint64_t s) {
+    seed(1);
+    return LSTM{.input = 5, .hidden = 4, .layers = 2, .dropout = 0.5, .seed = s};
+  };
+  const LSTM a = make(7), b = make(7), c = make(8);
+  EXPECT_TRUE(equal(a(x).y, b(x).y));
+  const Mode mode(true);
+  const Tensor first = a(x).y;
+  EXPECT_TRUE(equal(first, b(x).y));
+  EXPECT_FALSE(equal(first, a(x).y));  // other zeros at the next call
+  EXPECT_FALSE(equal(first, c(x).y));
+}
+TEST(RNN, GatesAreLive) {
+  LSTM l{.input = 4, .hidden = 2, .layers = 2, .bidirectional = true};
+  EXPECT_EQ(l.gates().size(), 64u);
+  EXPECT_EQ(l.gates()[0], "wii1");
+  EXPECT_EQ(l.gates()[16], "wii1r");
+  for (const auto& name : l.gates()) EXPECT_NO_THROW(l.gate(name).value()) << name;
+  l.gate("wif2r") = 0.25;
+  EXPECT_TRUE(equal(l.weights[3].wi(slice(2, 4)), full({2, 4}, 0.25)));
+  EXPECT_TRUE(equal(Tensor(l.gate("bf1")), ones({2})));  // the forget gate's bias
+  EXPECT_TRUE(equal(Tensor(l.gate("bhf1")), zeros({2})));
+  GRU g{.input = 4, .hidden = 2};
+  g.gate("bhn1") = 3.0;
+  EXPECT_TRUE(equal(g.weights[0].bh.value(), Tensor{0., 0., 0., 0., 3., 3.}));
+  SRNN s{.input = 2, .hidden = 2, .skip_input = true};
+  EXPECT_EQ(s.gates(), (std::vector<std::string>{"whh1", "bih1", "bhh1"}));
+  EXPECT_THROW(s.gate("wih1"), ValueError);
+  for (const char* name :
+       {"", "w", "wif", "wif0", "wif3", "wif1x", "xif1", "bq1", "wf1", "wif999999999999999999"})
+    EXPECT_THROW(l.gate(name), ValueError) << name;
+  EXPECT_THROW(g.gate("wir1r"), ValueError);
+}
+TEST(RNN, RefusesWhatHasNoMeaning) {
+  const auto expect = [&](const auto& f, std::vector<std::string> parts) {
+    std::string got = "nothing was thrown";
+    try {
+      f();
+    } catch (const Error& e) {
+      got = e.what();
+    }
+    for (const auto& p : parts) EXPECT_NE(got.find(p), std::string::npos) << got << "\nlacks " << p;
+  };
+  const LSTM l{.input = 5, .hidden = 3, .embed = 2};
+  const GRU g{.input = 5, .hidden = 3};
+  const Tensor ids = randint(0, 5, {2, 4});
+  expect([&] { g(zeros({2, 4, 6})); }, {"GRU", "[2, 4, 6]", "5"});
+  expect([&] { g(zeros({2, 4})); }, {"GRU", "[2, 4]", "5"});
+  expect([&] { g(zeros({2, 0, 5})); }, {"GRU", "[2, 0, 5]", "step"});
+  expect([&] { g(zeros({1, 2, 4, 5})); }, {"GRU", "[1, 2, 4, 5]"});
+  expect([&] { g(zeros({2, 4, 5}, f64)); }, {"GRU", "f64", "f32"});
+  expect([&] { g(zeros({2, 4, 5}), {zeros({1, 3, 3})}); }, {"GRU", "hidden", "[1, 3, 3]", "[1, 2, 3]"});
+  expect([&] { g(zeros({2, 4, 5}), {{}, zeros({1, 2, 3})}); }, {"GRU", "memory", "LSTM"});
+  expect([&] { l(Tensor{{1, 5}}); }, {"5"});
+  expect([&] { l(Tensor{{1, -1}}); }, {"-1"});
+  expect([&] { g(Tensor{{1, 5}}); }, {"5"});
+  expect([&] { l(Sequences{{1, 2}, {}}); }, {"LSTM", "sequence 1", "length 0"});
+  expect([&] { l(Sequences{}); }, {"LSTM", "no sequences"});
+  expect([&] { l(ids, std::vector<std::int64_t>{4}); }, {"LSTM", "1 lengths", "[2, 4]"});
+  expect([&] { l(ids, std::vector<std::int64_t>{4, 5}); }, {"LSTM", "sequence 1", "length 5", "[2, 4]"});
+  expect([&] { l(PackedSequence{Tensor{1, 2, 3}, {1, 2}}); }, {"LSTM", "batch size 2 after 1"});
+  expect([&] { l(PackedSequence{Tensor{1, 2, 3}, {2}}); }, {"LSTM", "add up to 2", "[3]"});
+  expect([&] { LSTM{.input = 5, .hidden = 3, .layers = 0}; }, {"LSTM", "layers = 0"});
+  expect([&] { LSTM{.input = 5, .hidden = 3, .dropout = 1}; }, {"LSTM", "dropout = 1"});
+  expect([&] { LSTM{.input = 5, .hidden = 3, .skip_input = true}; }, {"LSTM", "skip_input", "5", "3"});
+  expect([&] { LSTM{.input = 5, .hidden = 3, .embed = Embed{.input = 4, .output = 2}}; },
+         {"embed", "4", "5"});
+}
+
+}  // namespace

@@ -215,6 +215,23 @@ struct RNNBackward {
   void *dh0, *dc0;                               ///< [B, H]
 };
 
+/// Attention of queries [batch, heads, queries, size] to keys [.., keys, size] with values [.., keys, value
+/// size]: softmax(scale q k^T + mask) v. With `causal`, query i sees the keys up to i + keys - queries. A
+/// query that sees no key gives zeros.
+struct AttentionShape {
+  DType dtype;
+  std::int64_t batch, heads, queries, keys, size, value_size;
+  bool causal;
+  double scale;
+  double dropout;  ///< of the probabilities
+  RandomKey key;   ///< the number of probability (row r of all, key j) is r * (keys rounded up to 4) + j
+};
+/// Arrays [batch, heads, queries or keys, ..] of any strides but the last, which is 1. mask [batch, heads,
+/// queries, keys] has any strides; boolean: true may be seen; floating: is added; no data: none.
+struct AttentionInputs {
+  Array q, k, v, mask;
+};
+
 /// The table. Unless said otherwise arrays have any strides, outputs are not aliased with inputs except that
 /// elementwise kernels may write exactly over an input of the same strides.
 struct Kernels {
@@ -315,6 +332,11 @@ struct Kernels {
   // ---- recurrent layers ----
   void (*rnn)(const RNNShape&, const RNNForward&);
   void (*rnn_grad)(const RNNShape&, const RNNBackward&);
+
+  // ---- attention; lse [batch, heads, queries] is the logarithm of each softmax's denominator ----
+  void (*attention)(const AttentionShape&, const AttentionInputs&, const Array& y, void* lse);
+  void (*attention_grad)(const AttentionShape&, const AttentionInputs&, const Array& y, const void* lse,
+                         const Array& dy, const Array& dq, const Array& dk, const Array& dv);
 
   // ---- indexing; ids are i32, i64 or u8, checked and non-negative ----
   /// y = x with positions ids [n] (any stride) taken along dim.

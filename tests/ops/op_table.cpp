@@ -191,7 +191,7 @@ const std::vector<Op>& op_table() {
     add_products(t);
     add_shapes(t);
     add_losses(t);
-    for (const Op& op : image_ops()) t.push_back(op);
+    for (const Op& op : layer_ops()) t.push_back(op);
     return t;
   }();
   return table;

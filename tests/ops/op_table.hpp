@@ -20,7 +20,7 @@ struct Op {
 
 const std::vector<Op>& op_table();
 
-/// The part of the table about images: convolutions, pooling and normalisation.
-std::vector<Op> image_ops();
+/// The part of the table that layers are made of: convolutions, pooling, normalisation, attention.
+std::vector<Op> layer_ops();
 
 }  // namespace knet::test

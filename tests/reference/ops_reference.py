@@ -250,6 +250,26 @@ case("group_norm", lambda x, w, b: F.group_norm(x, 2, w, b, 1e-3), r(2, 4, 3, 2)
 case("instance_norm", lambda x: F.instance_norm(x, eps=1e-3), r(2, 3, 2, 3))
 case("rms_norm", lambda x, w: F.rms_norm(x, (5,), w, 1e-3), r(3, 5), r(5))
 
+# ---- attention ----
+sdpa = F.scaled_dot_product_attention
+case("attention", sdpa, r(2, 2, 3, 4), r(2, 2, 5, 4), r(2, 2, 5, 3))
+case("attention_causal", lambda q, k, v: sdpa(q, k, v, is_causal=True), r(1, 2, 4, 3), r(1, 2, 4, 3), r(1, 2, 4, 3))
+seen = torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 0]]).bool()
+case("attention_mask", lambda q, k, v, m: sdpa(q, k, v, attn_mask=m), r(2, 1, 3, 2), r(2, 1, 4, 2), r(2, 1, 4, 2), seen)
+case("attention_added", lambda q, k, v, m: sdpa(q, k, v, attn_mask=m, scale=0.3), r(2, 2, 3, 2), r(2, 2, 4, 2), r(2, 2, 4, 2), r(2, 1, 3, 4))
+
+
+def turned(x, interleaved):
+    n = x.shape[-1] // 2
+    a, b = (x[..., 0::2], x[..., 1::2]) if interleaved else (x[..., :n], x[..., n:])
+    angle = (torch.arange(x.shape[-2]).double()[:, None] + 3) * 100.0 ** (-torch.arange(n).double() / n)
+    z = torch.complex(a, b) * torch.polar(torch.ones_like(angle), angle)
+    return torch.view_as_real(z).flatten(-2) if interleaved else torch.cat([z.real, z.imag], -1)
+
+
+case("rotary", lambda x: turned(x, False), r(2, 5, 6))
+case("rotary_interleaved", lambda x: turned(x, True), r(2, 5, 6))
+
 path = pathlib.Path(__file__).parents[1] / "data" / "ops.safetensors"
 save_file(out, path)
 print(f"{sum(k.endswith('.y') for k in out)} cases, {path.stat().st_size} bytes")

@@ -18,6 +18,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::simd::HWY_NAMESPACE {
+namespace {
 
 /// Values of channels: lines of one channel each, or rows of all channels.
 template <class T>
@@ -250,6 +251,7 @@ void grad_f64(bool relu, bool constant, const Array& x, const Array& y, const Ar
   grad(relu, constant, x, y, dy, mean, rstd, gamma, dx, dgamma, dbeta);
 }
 
+}  // namespace
 }  // namespace knet::cpu_impl::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

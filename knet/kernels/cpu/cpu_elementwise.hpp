@@ -13,6 +13,10 @@ void fill(double value, const Array& y);
 void where(const Array& mask, const Array& a, const Array& b, const Array& y);
 void random(Distribution, RandomKey key, double a, double b, const Array& y);
 void dropout(RandomKey key, double p, const Array& x, const Array& y);
+/// Dropout of n numbers in place, which are elements first, first + 1, ... of the stream; first is a multiple
+/// of 4.
+void dropout_line(RandomKey key, double p, std::int64_t first, std::int64_t n, float* x);
+void dropout_line(RandomKey key, double p, std::int64_t first, std::int64_t n, double* x);
 void optimize(const OptimStep&, DType, std::int64_t n, void* w, const void* g, void* s0, void* s1);
 
 }  // namespace knet::cpu_impl

@@ -17,6 +17,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::pooling::HWY_NAMESPACE {
+namespace {
 
 using Int = std::int64_t;
 
@@ -119,6 +120,7 @@ void average_grad_f64(const PoolShape& s, const double* dy, double* dx, Int c0, 
   average_grad(s, dy, dx, c0, c1);
 }
 
+}  // namespace
 }  // namespace knet::cpu_impl::pooling::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

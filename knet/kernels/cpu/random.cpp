@@ -124,14 +124,14 @@ void normal_f32(RandomKey key, float mean, float std, Int begin, Int end, float*
 }
 
 template <class T>
-HWY_INLINE void dropout(RandomKey key, double p, Int begin, Int end, const T* x, T* y) {
+HWY_INLINE void dropout(RandomKey key, double p, Int first, Int count, const T* x, T* y) {
   HWY_ALIGN std::uint32_t bits[batch + 4 * u32_lanes];
   const T scale = static_cast<T>(1 / (1 - p));
   const float limit = static_cast<float>(p);
   using V = Vec<float>;
-  for (Int i = begin; i < end; i += batch) {
-    const Int n = std::min(batch, end - i);
-    numbers(key, i, n, bits);
+  for (Int i = 0; i < count; i += batch) {
+    const Int n = std::min(batch, count - i);
+    numbers(key, first + i, n, bits);
     if constexpr (sizeof(T) == 4) {
       for (Int j = 0; j < n; j += V::lanes) {
         const auto dropped = unit_floats(bits + j) < V::set(static_cast<double>(limit));
@@ -148,11 +148,11 @@ HWY_INLINE void dropout(RandomKey key, double p, Int begin, Int end, const T* x,
     }
   }
 }
-void dropout_f32(RandomKey key, double p, Int begin, Int end, const float* x, float* y) {
-  dropout(key, p, begin, end, x, y);
+void dropout_f32(RandomKey key, double p, Int first, Int count, const float* x, float* y) {
+  dropout(key, p, first, count, x, y);
 }
-void dropout_f64(RandomKey key, double p, Int begin, Int end, const double* x, double* y) {
-  dropout(key, p, begin, end, x, y);
+void dropout_f64(RandomKey key, double p, Int first, Int count, const double* x, double* y) {
+  dropout(key, p, first, count, x, y);
 }
 
 }  // namespace knet::cpu_impl::simd::HWY_NAMESPACE
@@ -196,13 +196,22 @@ void dropout(RandomKey key, double p, const Array& x, const Array& y) {
   if (!is_dense(x) || !is_dense(y)) return reference_kernels().dropout(key, p, x, y);
   if (x.dtype == DType::f32) {
     const auto f = simd::best_dropout_f32();
-    in_units(y.numel(), [&](Int b, Int e) { f(key, p, b, e, x.as<const float>(), y.as<float>()); });
+    in_units(y.numel(),
+             [&](Int b, Int e) { f(key, p, b, e - b, x.as<const float>() + b, y.as<float>() + b); });
   } else if (x.dtype == DType::f64) {
     const auto f = simd::best_dropout_f64();
-    in_units(y.numel(), [&](Int b, Int e) { f(key, p, b, e, x.as<const double>(), y.as<double>()); });
+    in_units(y.numel(),
+             [&](Int b, Int e) { f(key, p, b, e - b, x.as<const double>() + b, y.as<double>() + b); });
   } else {
     reference_kernels().dropout(key, p, x, y);
   }
+}
+
+void dropout_line(RandomKey key, double p, Int first, Int n, float* x) {
+  simd::best_dropout_f32()(key, p, first, n, x, x);
+}
+void dropout_line(RandomKey key, double p, Int first, Int n, double* x) {
+  simd::best_dropout_f64()(key, p, first, n, x, x);
 }
 
 }  // namespace knet::cpu_impl

@@ -19,6 +19,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::simd::HWY_NAMESPACE {
+namespace {
 
 /// Loads and stores vectors of a line from element j on: whole ones, or the rest of the line.
 template <class T>
@@ -278,6 +279,7 @@ void forward_f64(const RNNShape& s, const RNNForward& a) { forward<double>(s, a)
 void backward_f32(const RNNShape& s, const RNNBackward& a) { backward<float>(s, a); }
 void backward_f64(const RNNShape& s, const RNNBackward& a) { backward<double>(s, a); }
 
+}  // namespace
 }  // namespace knet::cpu_impl::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -42,6 +42,8 @@ Kernels make_table() {
   k.avg_pool_grad = cpu_impl::avg_pool_grad;
   k.rnn = cpu_impl::rnn;
   k.rnn_grad = cpu_impl::rnn_grad;
+  k.attention = cpu_impl::attention;
+  k.attention_grad = cpu_impl::attention_grad;
   k.index_select = cpu_impl::index_select;
   k.index_add = cpu_impl::index_add;
   k.random = cpu_impl::random;

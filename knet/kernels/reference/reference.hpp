@@ -53,6 +53,10 @@ void avg_pool_grad(const PoolShape&, const Array& dy, const Array& dx);
 void rnn(const RNNShape&, const RNNForward&);
 void rnn_grad(const RNNShape&, const RNNBackward&);
 
+void attention(const AttentionShape&, const AttentionInputs&, const Array& y, void* lse);
+void attention_grad(const AttentionShape&, const AttentionInputs&, const Array& y, const void* lse,
+                    const Array& dy, const Array& dq, const Array& dk, const Array& dv);
+
 void index_select(const Array& x, int dim, const Array& ids, const Array& y);
 void index_add(const Array& src, int dim, const Array& ids, const Array& y);
 void gather(const Array& x, int dim, const Array& ids, const Array& y);

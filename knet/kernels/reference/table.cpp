@@ -39,6 +39,8 @@ const Kernels& reference_kernels() {
       .avg_pool_grad = avg_pool_grad,
       .rnn = rnn,
       .rnn_grad = rnn_grad,
+      .attention = attention,
+      .attention_grad = attention_grad,
       .index_select = index_select,
       .index_add = index_add,
       .gather = gather,

@@ -16,11 +16,14 @@ Op unpool_op(const std::string& name, const PoolOptions& o) {
   return {name, [o](const Inputs& x) { return unpool(x[0], o); }};
 }
 
+Op attention_op(const std::string& name, const AttentionOptions& o = {}) {
+  return {name, [o](const Inputs& x) { return attention(x[0], x[1], x[2], o); }};
+}
 Tensor batch(const Inputs& x) { return batch_norm(x[0], x[1], x[2], {.eps = 1e-3}); }
 
 }  // namespace
 
-std::vector<Op> image_ops() {
+std::vector<Op> layer_ops() {
   return {
       conv_op("conv1d", {.stride = 2, .padding = 1}),
       conv_op("conv2d"),
@@ -58,6 +61,14 @@ std::vector<Op> image_ops() {
       {"group_norm", [](const Inputs& x) { return group_norm(x[0], 2, x[1], x[2], 1e-3); }},
       {"instance_norm", [](const Inputs& x) { return group_norm(x[0], x[0].size(1), {}, {}, 1e-3); }},
       {"rms_norm", [](const Inputs& x) { return rms_norm(x[0], x[1], 1e-3); }},
+      attention_op("attention"),
+      attention_op("attention_causal", {.causal = true}),
+      {"attention_mask", [](const Inputs& x) { return attention(x[0], x[1], x[2], {.mask = x[3]}); }},
+      {"attention_added",
+       [](const Inputs& x) { return attention(x[0], x[1], x[2], {.mask = x[3], .scale = 0.3}); }},
+      {"rotary", [](const Inputs& x) { return rotary(x[0], {.start = 3, .base = 100}); }},
+      {"rotary_interleaved",
+       [](const Inputs& x) { return rotary(x[0], {.start = 3, .base = 100, .interleaved = true}); }},
       {"adaptive_avg_pool2d",
        [](const Inputs& x) {
          return adaptive_pool(x[0], {3, 2});

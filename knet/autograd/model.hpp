@@ -118,7 +118,7 @@ void walk_struct(T& x, Visitor& v) {
         std::is_trivially_copyable_v<T>,
         "knet: this type has state that can't be seen (private members, a std::function, or a lambda that "
         "captures layers by value): make it a plain struct, add  using fields = knet::fields<&T::a, ...>;  "
-        "or set  knet::opaque<T> = true  if it holds no parameters");
+        "after the members, or set  knet::opaque<T> = true  if it holds no parameters");
   }
   v.leave();
 }

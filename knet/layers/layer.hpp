@@ -61,6 +61,22 @@ class Layer {
   std::unique_ptr<Concept> p_;
 };
 
+/// Some layers of a Sequence, shared with it.
+class SequenceSlice {
+ public:
+  SequenceSlice(const Layer* first, std::size_t n) : first_(first), n_(n) {}
+  Tensor operator()(Tensor x) const;
+  std::size_t size() const { return n_; }
+  const Layer* begin() const { return first_; }
+  const Layer* end() const { return first_ + n_; }
+  const Layer& operator[](std::size_t i) const;
+  void walk(Visitor& v);
+
+ private:
+  const Layer* first_;
+  std::size_t n_;
+};
+
 /// Layers applied one after the other; how many is decided at run time. Empty: the identity.
 class Sequence {
  public:
@@ -74,8 +90,13 @@ class Sequence {
   }
   void push_back(Layer l) { layers_.push_back(std::move(l)); }
   std::size_t size() const { return layers_.size(); }
-  Layer& operator[](std::size_t i) { return layers_.at(i); }
-  const Layer& operator[](std::size_t i) const { return layers_.at(i); }
+  /// The layer at a position; the last one; ValueError where there is none.
+  Layer& operator[](std::size_t i) { return at(i); }
+  const Layer& operator[](std::size_t i) const { return at(i); }
+  Layer& last() { return at(size() - 1); }
+  const Layer& last() const { return at(size() - 1); }
+  /// Layers begin .. end - 1, which stay in this sequence: a view, callable, for as long as nothing is added.
+  SequenceSlice slice(std::size_t begin, std::size_t end) const;
   auto begin() { return layers_.begin(); }
   auto end() { return layers_.end(); }
   auto begin() const { return layers_.begin(); }
@@ -84,6 +105,8 @@ class Sequence {
   void walk(Visitor& v);
 
  private:
+  Layer& at(std::size_t i);
+  const Layer& at(std::size_t i) const;
   std::vector<Layer> layers_;
 };
 

@@ -320,16 +320,22 @@ Tensor scatter_add(const Tensor& x, int dim, const Tensor& ids, const Tensor& sr
   return x + scattered(src, dim, checked("scatter_add", ids, x.size(dim)), x.shape());
 }
 
-Tensor one_hot(const Tensor& ids, std::int64_t classes, DType t) {
+Tensor one_hot(const Tensor& ids, std::int64_t classes, DType t, int dim) {
+  check_defined("one_hot", ids);
   if (classes < 1) fail<ValueError>("one_hot: ", classes, " classes");
-  const Tensor c = checked("one_hot", ids, classes);
+  dim = check_dim("one_hot", dim, ids.ndim() + 1);
+  const Tensor counted = ids.detach() >= 0.0, c = checked("one_hot", where(counted, ids, 0.0), classes);
   Shape s = ids.shape();
   s.push(classes);
   Tensor y = zeros({c.numel(), classes}, t);
-  Tensor one = raw::expand("one_hot", ones({1, 1}, t), {c.numel(), 1});
+  const Tensor one = raw::reshape("one_hot", counted.to(t), {-1, 1});
   if (c.numel() > 0)
     kernels(y.device()).scatter_add(array(one), 1, array(raw::reshape("one_hot", c, {-1, 1})), array(y));
-  return raw::reshape("one_hot", y, s);
+  y = raw::reshape("one_hot", y, s);
+  if (dim == ids.ndim()) return y;
+  int order[max_dims];
+  for (int i = 0, from = 0; i < y.ndim(); ++i) order[i] = i == dim ? ids.ndim() : from++;
+  return raw::permute(y, std::span<const int>(order, static_cast<std::size_t>(y.ndim())));
 }
 
 Tensor nonzero(const Tensor& x) {

@@ -14,8 +14,9 @@ Tensor gather(const Tensor& x, int dim, const Tensor& ids);
 Tensor scatter_add(const Tensor& x, int dim, const Tensor& ids, const Tensor& src);
 /// Rows of a table [n, ...] for ids of any shape -> [ids..., ...]. The gradient is row-sparse.
 Tensor lookup(const Tensor& table, const Tensor& ids);
-/// ids of any shape -> [ids..., classes] with one 1 each; ids outside are a ValueError.
-Tensor one_hot(const Tensor& ids, std::int64_t classes, DType = default_dtype());
+/// ids of any shape -> [ids..., classes] with one 1 each, none where an id is negative; the classes take
+/// place `dim` of the result. Ids of `classes` and more are a ValueError.
+Tensor one_hot(const Tensor& ids, std::int64_t classes, DType = default_dtype(), int dim = -1);
 /// Positions (i64, row-major) of the elements other than 0: [count, ndim].
 Tensor nonzero(const Tensor& x);
 /// The elements below (or above) the k-th diagonal of the last two dimensions set to 0.

@@ -1,5 +1,6 @@
 // Making tensors: constants, ranges and random numbers.
 #pragma once
+#include <concepts>
 #include <cstdint>
 
 #include "knet/device/random.hpp"
@@ -10,6 +11,9 @@ namespace knet {
 Tensor zeros(Shape, DType = default_dtype());
 Tensor ones(Shape, DType = default_dtype());
 Tensor full(Shape, double value, DType = default_dtype());
+Tensor full(Shape s, std::integral auto value, DType t = default_dtype()) {
+  return full(s, static_cast<double>(value), t);
+}
 /// Same shape, dtype and device.
 Tensor zeros_like(const Tensor&);
 Tensor ones_like(const Tensor&);

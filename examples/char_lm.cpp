@@ -1,0 +1,192 @@
+// A language model of characters: an LSTM or a small GPT learns a text file and writes more of it.
+//
+//   build/release/examples/char_lm --text book.txt --model lstm --epochs 5 --sample 500
+//   build/release/examples/char_lm --text book.txt --model gpt
+//
+// The last tenth of the text is kept aside; the loss on it, in bits per character, is printed after every epoch.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <variant>
+
+#include "knet/knet.hpp"
+using namespace knet;
+
+namespace {
+
+struct CharLSTM {
+  LSTM lstm;
+  Linear output;
+  Tensor operator()(const Tensor& ids) const { return output(lstm(ids).y); }
+};
+CharLSTM make_lstm(std::int64_t letters, std::int64_t size, std::int64_t layers, double dropout) {
+  return {{.input = letters, .hidden = size, .embed = std::min<std::int64_t>(size, 64), .layers = layers, .dropout = dropout},
+          {.input = size, .output = letters}};
+}
+
+/// Decoder-only transformer, normalised first; the output table is the embedding (Radford et al. 2019).
+struct GPT {
+  Embed tokens;
+  PositionEmbedding positions;
+  std::vector<Transformer> blocks;
+  LayerNorm norm;
+  double dropout;
+  Tensor hidden(const Tensor& ids, std::vector<KeyValueCache>* caches, std::int64_t start) const {
+    Tensor h = knet::dropout(positions(tokens(ids), start), dropout);
+    for (std::size_t i = 0; i < blocks.size(); ++i) h = blocks[i](h, {.cache = caches ? &(*caches)[i] : nullptr});
+    return norm(h);
+  }
+  Tensor operator()(const Tensor& ids) const { return matmul(hidden(ids, nullptr, 0), tokens.weight.T()); }
+};
+GPT make_gpt(std::int64_t letters, std::int64_t size, std::int64_t layers, std::int64_t length, double dropout) {
+  GPT m{.tokens = {.input = letters, .output = size, .winit = gaussian(0, 0.02)},
+        .positions = {.size = size, .max_length = length},
+        .blocks = {},
+        .norm = {size},
+        .dropout = dropout};
+  for (std::int64_t i = 0; i < layers; ++i)
+    m.blocks.push_back({.size = size,
+                        .heads = std::max<std::int64_t>(1, size / 32),
+                        .hidden = 4 * size,
+                        .activation = gelu,
+                        .causal = true,
+                        .dropout = dropout,
+                        .norm_first = true});
+  return m;
+}
+
+/// One id from scores divided by a temperature.
+std::int64_t draw(const Tensor& scores, double temperature, Generator& g) {
+  const std::vector<double> p = softmax(scores / temperature, -1).to_vector<double>();
+  double u = rand({1}, g, f64).item();
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    if ((u -= p[i]) < 0) return static_cast<std::int64_t>(i);
+  }
+  return static_cast<std::int64_t>(p.size()) - 1;
+}
+
+/// The LSTM carries its state from letter to letter.
+std::vector<std::int64_t> sample(const CharLSTM& m, std::int64_t first, int n, double temperature, Generator& g,
+                                 std::int64_t) {
+  std::vector<std::int64_t> out{first};
+  RNNState s;
+  while (static_cast<int>(out.size()) < n) {
+    const RNNOutput r = m.lstm(Tensor{{out.back()}}, s);
+    s = {r.hidden, r.memory};
+    out.push_back(draw(m.output(r.y), temperature, g));
+  }
+  return out;
+}
+/// The GPT keeps keys and values until its window is full, then starts again from the last half of it.
+std::vector<std::int64_t> sample(const GPT& m, std::int64_t first, int n, double temperature, Generator& g,
+                                 std::int64_t window) {
+  std::vector<std::int64_t> out{first};
+  std::vector<KeyValueCache> caches(m.blocks.size());
+  std::size_t fed = 0;  // letters in the caches, from `from` on
+  std::size_t from = 0;
+  while (static_cast<int>(out.size()) < n) {
+    if (static_cast<std::int64_t>(out.size() - from) > window) {
+      from = out.size() - static_cast<std::size_t>(window) / 2;
+      fed = from;
+      caches.assign(m.blocks.size(), {});
+    }
+    const std::vector<std::int64_t> fresh(out.begin() + static_cast<std::ptrdiff_t>(fed), out.end());
+    const Tensor h = m.hidden(Tensor(fresh).unsqueeze(0), &caches, static_cast<std::int64_t>(fed - from));
+    fed = out.size();
+    out.push_back(draw(matmul(h.select(1, h.size(1) - 1), m.tokens.weight.T()), temperature, g));
+  }
+  return out;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string text_file, kind = "lstm", save_to, load_from;
+  int epochs = 5, length = 64, sample_length = 400;
+  std::int64_t size = 128, layers = 2, batch = 32, limit = 1'000'000;
+  double lr = 2e-3, dropout_p = 0.1, temperature = 0.8;
+  std::uint64_t seed_value = 1;
+  bool quiet = false;
+  CLI::App app{"Learns to write like a text."};
+  app.add_option("--text", text_file, "the text to learn")->required()->check(CLI::ExistingFile);
+  app.add_option("--model", kind, "lstm or gpt")->check(CLI::IsMember({"lstm", "gpt"}));
+  app.add_option("--epochs", epochs, "passes over the text")->check(CLI::NonNegativeNumber);
+  app.add_option("--length", length, "letters in a training sequence")->check(CLI::Range(2, 100000));
+  app.add_option("--size", size, "of the hidden states")->check(CLI::PositiveNumber);
+  app.add_option("--layers", layers, "one above the other")->check(CLI::PositiveNumber);
+  app.add_option("--batch", batch, "sequences per update")->check(CLI::PositiveNumber);
+  app.add_option("--limit", limit, "use only so many letters of the text");
+  app.add_option("--lr", lr, "learning rate at the start; it falls along a cosine");
+  app.add_option("--dropout", dropout_p, "between the layers");
+  app.add_option("--sample", sample_length, "letters to write at the end");
+  app.add_option("--temperature", temperature, "below 1: safer, above: wilder")->check(CLI::PositiveNumber);
+  app.add_option("--seed", seed_value, "of everything random");
+  app.add_option("--save", save_to, "write the trained model to this safetensors file");
+  app.add_option("--load", load_from, "start from this safetensors file (of the same text)");
+  app.add_flag("--quiet", quiet, "no progress bar");
+  CLI11_PARSE(app, argc, argv);
+
+  try {
+    seed(seed_value);
+    std::ifstream in(text_file, std::ios::binary);
+    std::string content((std::istreambuf_iterator<char>(in)), {});
+    if (limit > 0 && static_cast<std::int64_t>(content.size()) > limit) content.resize(static_cast<std::size_t>(limit));
+    IndexedDict<char> letters;
+    std::vector<std::int64_t> ids;
+    for (const char c : content) ids.push_back(letters.push_back(c));
+    const auto n = static_cast<std::int64_t>(ids.size()), kept = n / 10, training_part = n - kept;
+    if (kept < 2 * length)
+      throw ValueError(text_file + " has " + std::to_string(n) + " letters: too few for --length " +
+                       std::to_string(length));
+    const auto count = static_cast<std::int64_t>(letters.size());
+    std::printf("%lld letters, %lld different ones\n", static_cast<long long>(n), static_cast<long long>(count));
+
+    // Sequences of `length` letters and the letters after them.
+    const auto sequences = [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t rows = (end - begin - 1) / length;
+      const Tensor all(ids);
+      return std::pair(all.narrow(0, begin, rows * length).reshape({rows, length}),
+                       all.narrow(0, begin + 1, rows * length).reshape({rows, length}));
+    };
+    const auto [x, y] = sequences(0, training_part);
+    const auto [xt, yt] = sequences(training_part, n);
+    const auto dtrn = minibatch(x, y, std::min(batch, x.size(0)), {.shuffle = true});
+    const auto dtst = minibatch(xt, yt, batch, {.partial = true});
+
+    const auto run = [&](auto model) {
+      if (!load_from.empty()) load(load_from, model);
+      std::cout << show(model) << "\n";
+      const auto bits = [&] {
+        double sum = 0;
+        for (const Batch& b : dtst) sum += nll(model(b.x), b.y).item() * static_cast<double>(b.x.size(0));
+        return sum / static_cast<double>(xt.size(0)) / std::log(2.0);
+      };
+      auto steps = minimize(model, nll, dtrn, Adam{.lr = lr, .gclip = 1});
+      const Schedule rate = schedule::cosine(lr, std::max(epochs, 1));
+      for (int e = 1; e <= epochs; ++e) {
+        steps.optimizer().set_lr(rate(e - 1));
+        const TrainLog log = quiet ? train(steps) : train(progress(steps));
+        std::printf("epoch %d: %.3f bits per letter, %.3f on unseen text\n", e, log.mean / std::log(2.0), bits());
+        std::fflush(stdout);
+      }
+      if (!save_to.empty()) save(save_to, model);
+      Generator g(seed_value);
+      std::string written;
+      if (sample_length > 0) {
+        for (const auto id : sample(model, ids[0], sample_length, temperature, g, length)) written += letters.element(id);
+        std::cout << written << "\n";
+      }
+      std::printf("unseen text: %.3f bits per letter\n", bits());
+    };
+    if (kind == "lstm")
+      run(make_lstm(count, size, layers, dropout_p));
+    else
+      run(make_gpt(count, size, layers, length, dropout_p));
+  } catch (const Error& e) {
+    std::cerr << e.what() << "\n";
+    return 1;
+  }
+}

@@ -3,7 +3,8 @@
 //   build/release/examples/char_lm --text book.txt --model lstm --epochs 5 --sample 500
 //   build/release/examples/char_lm --text book.txt --model gpt
 //
-// The last tenth of the text is kept aside; the loss on it, in bits per character, is printed after every epoch.
+// The last tenth of the text is kept aside; the loss on it, in bits per character, is printed after every
+// epoch.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
@@ -23,7 +24,11 @@ struct CharLSTM {
   Tensor operator()(const Tensor& ids) const { return output(lstm(ids).y); }
 };
 CharLSTM make_lstm(std::int64_t letters, std::int64_t size, std::int64_t layers, double dropout) {
-  return {{.input = letters, .hidden = size, .embed = std::min<std::int64_t>(size, 64), .layers = layers, .dropout = dropout},
+  return {{.input = letters,
+           .hidden = size,
+           .embed = std::min<std::int64_t>(size, 64),
+           .layers = layers,
+           .dropout = dropout},
           {.input = size, .output = letters}};
 }
 
@@ -36,12 +41,14 @@ struct GPT {
   double dropout;
   Tensor hidden(const Tensor& ids, std::vector<KeyValueCache>* caches, std::int64_t start) const {
     Tensor h = knet::dropout(positions(tokens(ids), start), dropout);
-    for (std::size_t i = 0; i < blocks.size(); ++i) h = blocks[i](h, {.cache = caches ? &(*caches)[i] : nullptr});
+    for (std::size_t i = 0; i < blocks.size(); ++i)
+      h = blocks[i](h, {.cache = caches ? &(*caches)[i] : nullptr});
     return norm(h);
   }
   Tensor operator()(const Tensor& ids) const { return matmul(hidden(ids, nullptr, 0), tokens.weight.T()); }
 };
-GPT make_gpt(std::int64_t letters, std::int64_t size, std::int64_t layers, std::int64_t length, double dropout) {
+GPT make_gpt(std::int64_t letters, std::int64_t size, std::int64_t layers, std::int64_t length,
+             double dropout) {
   GPT m{.tokens = {.input = letters, .output = size, .winit = gaussian(0, 0.02)},
         .positions = {.size = size, .max_length = length},
         .blocks = {},
@@ -69,8 +76,8 @@ std::int64_t draw(const Tensor& scores, double temperature, Generator& g) {
 }
 
 /// The LSTM carries its state from letter to letter.
-std::vector<std::int64_t> sample(const CharLSTM& m, std::int64_t first, int n, double temperature, Generator& g,
-                                 std::int64_t) {
+std::vector<std::int64_t> sample(const CharLSTM& m, std::int64_t first, int n, double temperature,
+                                 Generator& g, std::int64_t) {
   std::vector<std::int64_t> out{first};
   RNNState s;
   while (static_cast<int>(out.size()) < n) {
@@ -133,7 +140,8 @@ int main(int argc, char** argv) {
     seed(seed_value);
     std::ifstream in(text_file, std::ios::binary);
     std::string content((std::istreambuf_iterator<char>(in)), {});
-    if (limit > 0 && static_cast<std::int64_t>(content.size()) > limit) content.resize(static_cast<std::size_t>(limit));
+    if (limit > 0 && static_cast<std::int64_t>(content.size()) > limit)
+      content.resize(static_cast<std::size_t>(limit));
     IndexedDict<char> letters;
     std::vector<std::int64_t> ids;
     for (const char c : content) ids.push_back(letters.push_back(c));
@@ -142,7 +150,8 @@ int main(int argc, char** argv) {
       throw ValueError(text_file + " has " + std::to_string(n) + " letters: too few for --length " +
                        std::to_string(length));
     const auto count = static_cast<std::int64_t>(letters.size());
-    std::printf("%lld letters, %lld different ones\n", static_cast<long long>(n), static_cast<long long>(count));
+    std::printf("%lld letters, %lld different ones\n", static_cast<long long>(n),
+                static_cast<long long>(count));
 
     // Sequences of `length` letters and the letters after them.
     const auto sequences = [&](std::int64_t begin, std::int64_t end) {
@@ -169,14 +178,16 @@ int main(int argc, char** argv) {
       for (int e = 1; e <= epochs; ++e) {
         steps.optimizer().set_lr(rate(e - 1));
         const TrainLog log = quiet ? train(steps) : train(progress(steps));
-        std::printf("epoch %d: %.3f bits per letter, %.3f on unseen text\n", e, log.mean / std::log(2.0), bits());
+        std::printf("epoch %d: %.3f bits per letter, %.3f on unseen text\n", e, log.mean / std::log(2.0),
+                    bits());
         std::fflush(stdout);
       }
       if (!save_to.empty()) save(save_to, model);
       Generator g(seed_value);
       std::string written;
       if (sample_length > 0) {
-        for (const auto id : sample(model, ids[0], sample_length, temperature, g, length)) written += letters.element(id);
+        for (const auto id : sample(model, ids[0], sample_length, temperature, g, length))
+          written += letters.element(id);
         std::cout << written << "\n";
       }
       std::printf("unseen text: %.3f bits per letter\n", bits());

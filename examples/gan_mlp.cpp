@@ -2,8 +2,8 @@
 //
 //   build/release/examples/gan_mlp --epochs 20 --png 'samples-%02d.png' --every 5
 //
-// Writes a grid of 10 x 10 samples every few epochs. With --classifier (a model that mnist_cnn --save wrote) the
-// last lines count which digits it sees among 1,000 samples.
+// Writes a grid of 10 x 10 samples every few epochs. With --classifier (a model that mnist_cnn --save wrote)
+// the last lines count which digits it sees among 1,000 samples.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
@@ -73,7 +73,8 @@ int main(int argc, char** argv) {
       double d_sum = 0, g_sum = 0;
       const auto pass = [&](const Batch& b) {
         const Tensor fake = generator(randn({batch, noise})), z = randn({2 * batch, noise});
-        const auto d = diff([&] { return (real_loss(discriminator(b.x)) + fake_loss(discriminator(fake))) / 2; });
+        const auto d =
+            diff([&] { return (real_loss(discriminator(b.x)) + fake_loss(discriminator(fake))) / 2; });
         of_discriminator.step(d);
         const auto g = diff([&] { return real_loss(discriminator(generator(z))); });
         of_generator.step(g);

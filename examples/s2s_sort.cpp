@@ -3,8 +3,8 @@
 //
 //   build/release/examples/s2s_sort --steps 10000 --beam 3
 //
-// While training the decoder sees the right answer so far; the test lets it see only what it wrote itself. The
-// last lines count the unseen lists that come out exactly sorted.
+// While training the decoder sees the right answer so far; the test lets it see only what it wrote itself.
+// The last lines count the unseen lists that come out exactly sorted.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -35,7 +35,9 @@ struct Sorter {
     return {r.hidden, r.memory};
   }
   /// Scores of every next token, given the ones before.
-  Tensor operator()(const Tensor& x, const Tensor& before) const { return output(decoder(before, encode(x)).y); }
+  Tensor operator()(const Tensor& x, const Tensor& before) const {
+    return output(decoder(before, encode(x)).y);
+  }
 };
 
 /// x [batch, time] and its answer: sorted, then the stop token; `before` starts with the start token.

@@ -38,7 +38,8 @@ void save_png(const std::string& path, const Tensor& image) {
     for (std::int64_t i = 0; i < height * width; ++i) {
       const double v = values[static_cast<std::size_t>(c * height * width + i)] * scale;
       pixels[static_cast<std::size_t>(i * channels + c)] =
-          v > 0 ? static_cast<std::uint8_t>(std::lround(std::min(v, 255.0))) : std::uint8_t{0};  // NaN is black
+          v > 0 ? static_cast<std::uint8_t>(std::lround(std::min(v, 255.0)))
+                : std::uint8_t{0};  // NaN is black
     }
   }
   png_image header{};
@@ -65,8 +66,9 @@ Tensor image_grid(const Tensor& images, std::int64_t columns, std::int64_t space
     fail<ValueError>("image_grid: columns = ", columns, ", space = ", space, ": expected at least 1 and 0");
   const std::int64_t n = images.size(0), h = images.size(2), w = images.size(3),
                      rows = (n + columns - 1) / columns;
-  Tensor grid = zeros({images.size(1), rows * (h + space) - space, std::min(n, columns) * (w + space) - space},
-                      images.dtype());
+  Tensor grid =
+      zeros({images.size(1), rows * (h + space) - space, std::min(n, columns) * (w + space) - space},
+            images.dtype());
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int64_t y = i / columns * (h + space), x = i % columns * (w + space);
     grid.ref(_, slice(y, y + h), slice(x, x + w)) = images.detach()(i);

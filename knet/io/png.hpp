@@ -8,11 +8,11 @@ namespace knet::io {
 
 /// Was the library built with libpng?
 bool can_save_png();
-/// Writes [H, W] or [1, H, W] as grey, [3, H, W] as colours; floating values from 0 (black) to 1, clamped, or u8
-/// from 0 to 255. IoError when the library was built without libpng.
+/// Writes [H, W] or [1, H, W] as grey, [3, H, W] as colours; floating values from 0 (black) to 1, clamped, or
+/// u8 from 0 to 255. IoError when the library was built without libpng.
 void save_png(const std::string& path, const Tensor& image);
-/// Images [N, C, H, W] or [N, H, W] side by side, row by row, as one [C, H', W'] with a gap of `space` between:
-/// the last row may have black places.
+/// Images [N, C, H, W] or [N, H, W] side by side, row by row, as one [C, H', W'] with a gap of `space`
+/// between: the last row may have black places.
 Tensor image_grid(const Tensor& images, std::int64_t columns, std::int64_t space = 0);
 
 }  // namespace knet::io

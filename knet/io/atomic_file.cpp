@@ -31,7 +31,7 @@ std::string resolve(const std::string& path) {
 std::string unique_name() {
   static std::atomic<unsigned> counter{0};
   const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-  return text(".knet-", getpid(), '-', counter.fetch_add(1), '-', std::hex, now);
+  return text(".knet-", getpid(), '-', counter.fetch_add(1), '-', now);
 }
 
 }  // namespace

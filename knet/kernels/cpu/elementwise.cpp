@@ -206,34 +206,46 @@ void dense_pieces(Int grain, const F& f, const Array& y, const In&... inputs) {
 }
 
 template <Binary op, class T>
-void compare_lines(const Array& a, const Array& b, const Array& y) {
-  const Lines<3> lines(-1, y, a, b);
-  const Int sy = lines.step(0), sa = lines.step(1), sb = lines.step(2);
-  lines.pieces(cheap_grain, [&](const Int* at, Int n) {
-    bool* r = y.as<bool>() + at[0];
-    const T *p = a.as<const T>() + at[1], *q = b.as<const T>() + at[2];
-    if (sy == 1 && sa == 1 && sb == 1) {
-      for (Int i = 0; i < n; ++i) r[i] = fn::compared(op, p[i], q[i]);
-    } else if (sy == 1 && sa == 1 && sb == 0) {
-      for (Int i = 0; i < n; ++i) r[i] = fn::compared(op, p[i], *q);
-    } else {
-      for (Int i = 0; i < n; ++i) r[i * sy] = fn::compared(op, p[i * sa], q[i * sb]);
-    }
-  });
+void compare_dense(Int n, const T* a, const T* b, bool* y) {
+  for (Int i = 0; i < n; ++i) y[i] = fn::compared(op, a[i], b[i]);
+}
+template <class T>
+auto comparison(Binary op) {
+  switch (op) {
+    case Binary::lt: return &compare_dense<Binary::lt, T>;
+    case Binary::le: return &compare_dense<Binary::le, T>;
+    case Binary::eq: return &compare_dense<Binary::eq, T>;
+    case Binary::ne: return &compare_dense<Binary::ne, T>;
+    case Binary::logical_and: return &compare_dense<Binary::logical_and, T>;
+    case Binary::logical_or: return &compare_dense<Binary::logical_or, T>;
+    default: return &compare_dense<Binary::logical_xor, T>;
+  }
 }
 void compare(Binary op, const Array& a, const Array& b, const Array& y) {
+  if (op == Binary::gt) return compare(Binary::lt, b, a, y);
+  if (op == Binary::ge) return compare(Binary::le, b, a, y);
   dispatch_any("compare", a.dtype, [&]<class T>(type<T>) {
-    switch (op) {
-      case Binary::lt: return compare_lines<Binary::lt, T>(a, b, y);
-      case Binary::gt: return compare_lines<Binary::gt, T>(a, b, y);
-      case Binary::le: return compare_lines<Binary::le, T>(a, b, y);
-      case Binary::ge: return compare_lines<Binary::ge, T>(a, b, y);
-      case Binary::eq: return compare_lines<Binary::eq, T>(a, b, y);
-      case Binary::ne: return compare_lines<Binary::ne, T>(a, b, y);
-      case Binary::logical_and: return compare_lines<Binary::logical_and, T>(a, b, y);
-      case Binary::logical_or: return compare_lines<Binary::logical_or, T>(a, b, y);
-      default: return compare_lines<Binary::logical_xor, T>(a, b, y);
-    }
+    const auto dense = comparison<T>(op);
+    const Lines<3> lines(-1, y, a, b);
+    const Int sy = lines.step(0), sa = lines.step(1), sb = lines.step(2);
+    lines.pieces(cheap_grain, [&](const Int* at, Int n) {
+      bool* r = y.as<bool>() + at[0];
+      const T *p = a.as<const T>() + at[1], *q = b.as<const T>() + at[2];
+      if (sy == 1 && sa == 1 && sb == 1) return dense(n, p, q, r);
+      // Strided lines and single values go through buffers, so that there is one loop per comparison.
+      std::array<T, chunk> left, right;
+      std::array<bool, chunk> result;
+      if (sb == 0) right.fill(*q);
+      for (Int i = 0; i < n; i += chunk) {
+        const Int m = std::min(chunk, n - i);
+        bool* const out = sy == 1 ? r + i : result.data();
+        dense(m, gathered(p + i * sa, sa, m, left),
+              sb == 0 ? right.data() : gathered(q + i * sb, sb, m, right), out);
+        if (sy != 1) {
+          for (Int j = 0; j < m; ++j) r[(i + j) * sy] = out[j];
+        }
+      }
+    });
   });
 }
 

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Every example on little work: it must learn, write what it promises, and refuse what it cannot do.
+#   examples_test.sh EXAMPLES FOLDER SOURCE
+set -eu
+examples=$1 work=$2/examples.$$ source=$3
+mkdir -p "$work"
+trap 'rm -rf "$work"' EXIT
+say() { echo "examples: $*"; }
+die() { say "$*" >&2; exit 1; }
+# The first number after $2 in the file $1 must compare ($3: an awk operator) with $4.
+check() {
+  value=$(sed -n "s/.*$2 *\([0-9.]*\).*/\1/p" "$1" | tail -n 1)
+  [ -n "$value" ] || die "no number after '$2' in: $(cat "$1")"
+  awk "BEGIN { exit !($value $3 $4) }" || die "$2 $value, expected $3 $4"
+  say "$2 $value"
+}
+
+# Sorting: 400 steps are enough for short lists.
+"$examples/s2s_sort" --steps 400 --longest 6 --hidden 96 --test 100 --save "$work/sort.safetensors" --lr 0.01 > "$work/out"
+check "$work/out" "greedy:" ">" 40
+"$examples/s2s_sort" --steps 0 --longest 6 --hidden 96 --test 100 --load "$work/sort.safetensors" > "$work/again"
+[ "$(grep greedy "$work/out")" = "$(grep greedy "$work/again")" ] || die "a loaded model sorts otherwise"
+
+# Letters: the library's own headers as a text; without a model a letter costs log2(letters) = 6.5 bits.
+cat "$source"/knet/*/*.hpp | head -c 60000 > "$work/text"
+for model in lstm gpt; do
+  "$examples/char_lm" --text "$work/text" --model $model --epochs 3 --size 64 --length 32 --batch 16 --lr 0.005 \
+    --sample 80 --quiet > "$work/out"
+  check "$work/out" "unseen text:" "<" 4.3
+done
+if "$examples/char_lm" --text "$work/none" 2> "$work/out"; then die "char_lm took a file that is not there"; fi
+
+# Images: Debian's Fashion-MNIST, where it is installed.
+clothes=${KNET_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}
+if [ ! -d "$clothes" ]; then
+  say "no Fashion-MNIST in $clothes (apt install dataset-fashion-mnist): mnist_cnn and gan_mlp are skipped"
+  exit 0
+fi
+"$examples/mnist_cnn" --data fashion_mnist --folder "$clothes" --limit 6000 --epochs 2 --quiet --save "$work/cnn.safetensors" > "$work/out"
+check "$work/out" "test accuracy:" ">" 70
+"$examples/gan_mlp" --data fashion_mnist --folder "$clothes" --limit 640 --epochs 2 --hidden 64 --quiet --every 2 \
+  --classifier "$work/cnn.safetensors" --png "$work/grid-%02d.png" > "$work/out" || {
+    grep -q "without libpng" "$work/out" || die "$(cat "$work/out")"; }
+check "$work/out" "discriminator" "<" 2
+[ -s "$work/grid-02.png" ] || die "gan_mlp wrote no grid"
+if "$examples/mnist_cnn" --folder "$work" 2> "$work/out"; then die "mnist_cnn took an empty folder"; fi

@@ -375,5 +375,8 @@ const Kernels& kernels(Device);
 const Kernels& reference_kernels();
 /// The tuned CPU table (reference where nothing better exists).
 const Kernels& cpu_kernels();
+/// What kernels(cpu) gives from now on, nullptr: cpu_kernels(). To count calls, or to run a model on the
+/// reference; not while another thread works.
+void set_cpu_kernels(const Kernels*);
 
 }  // namespace knet

@@ -1,9 +1,12 @@
 // Views and joins on the tape: the gradient of a view is the same view backwards.
 #include "knet/ops/shape.hpp"
 
+#include <algorithm>
+
 #include "knet/autograd/record.hpp"
 #include "knet/base/text.hpp"
 #include "knet/ops/arithmetic.hpp"
+#include "knet/ops/convolution.hpp"
 #include "knet/ops/indexing.hpp"
 #include "knet/ops/reduce.hpp"
 #include "knet/ops/views.hpp"
@@ -185,7 +188,12 @@ Tensor cat(std::span<const Tensor> ts, int dim) {
     total += t.shape()[dim];
   }
   s[dim] = total;
-  Tensor y = Tensor::make(s, first.dtype(), first.device());
+  // Images with their channels last stay so: branches of a convolutional network meet here.
+  const bool channels_last = s.ndim() >= 4 && std::ranges::any_of(ts, [](const Tensor& t) {
+                               return t.shape()[1] > 1 && t.strides()[1] == 1 && !t.is_contiguous();
+                             });
+  Tensor y = channels_last ? detail::make_channels_last(s, first.dtype(), first.device())
+                           : Tensor::make(s, first.dtype(), first.device());
   std::int64_t at = 0;
   std::vector<const Tensor*> inputs;
   std::vector<std::int64_t> sizes;

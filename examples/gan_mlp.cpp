@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
   std::string data = "mnist", folder, png, classifier, save_to;
   int epochs = 20, batch = 32, noise = 256, hidden = 512, every = 5;
   std::int64_t limit = -1;
-  double lr = 2e-4;
+  double lr = 2e-4, beta1 = 0.5, drop = 0.3;
   std::uint64_t seed_value = 1;
   bool quiet = false;
 
@@ -46,6 +46,9 @@ int main(int argc, char** argv) {
   app.add_option("--noise", noise, "size of the generator's input")->check(CLI::PositiveNumber);
   app.add_option("--hidden", hidden, "size of the hidden layers")->check(CLI::PositiveNumber);
   app.add_option("--lr", lr, "learning rate of both");
+  app.add_option("--beta1", beta1, "of Adam: 0.5 forgets faster than usual, since the opponent moves");
+  app.add_option("--dropout", drop, "in the discriminator: it must not win too early")
+      ->check(CLI::Range(0.0, 0.9));
   app.add_option("--seed", seed_value, "of everything random");
   app.add_option("--png", png, "write samples to this file; %02d is the epoch");
   app.add_option("--every", every, "epochs between two files")->check(CLI::PositiveNumber);
@@ -65,8 +68,9 @@ int main(int argc, char** argv) {
     const auto dtrn = minibatch(mat(xtrn), ytrn, batch, {.shuffle = true});
 
     auto generator = Chain{MLP{.sizes = {noise, hidden, 784}, .activation = elu}, sigm};
-    MLP discriminator{.sizes = {784, hidden, 1}, .activation = elu};
-    Optimizer of_generator(generator, Adam{.lr = lr}), of_discriminator(discriminator, Adam{.lr = lr});
+    MLP discriminator{.sizes = {784, hidden, 1}, .activation = elu, .dropout = drop};
+    Optimizer of_generator(generator, Adam{.lr = lr, .beta1 = beta1}),
+        of_discriminator(discriminator, Adam{.lr = lr, .beta1 = beta1});
     const Tensor fixed_noise = randn({100, noise});
 
     for (int e = 1; e <= epochs; ++e) {

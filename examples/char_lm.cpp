@@ -154,16 +154,17 @@ int main(int argc, char** argv) {
                 static_cast<long long>(count));
 
     // Sequences of `length` letters and the letters after them.
-    const auto sequences = [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t rows = (end - begin - 1) / length;
+    const auto sequences = [&](std::int64_t from, std::int64_t to) {
+      const std::int64_t rows = (to - from - 1) / length;
       const Tensor all(ids);
-      return std::pair(all.narrow(0, begin, rows * length).reshape({rows, length}),
-                       all.narrow(0, begin + 1, rows * length).reshape({rows, length}));
+      return std::pair(all.narrow(0, from, rows * length).reshape({rows, length}),
+                       all.narrow(0, from + 1, rows * length).reshape({rows, length}));
     };
     const auto [x, y] = sequences(0, training_part);
     const auto [xt, yt] = sequences(training_part, n);
     const auto dtrn = minibatch(x, y, std::min(batch, x.size(0)), {.shuffle = true});
     const auto dtst = minibatch(xt, yt, batch, {.partial = true});
+    const auto unseen = static_cast<double>(xt.size(0));
 
     const auto run = [&](auto model) {
       if (!load_from.empty()) load(load_from, model);
@@ -171,7 +172,7 @@ int main(int argc, char** argv) {
       const auto bits = [&] {
         double sum = 0;
         for (const Batch& b : dtst) sum += nll(model(b.x), b.y).item() * static_cast<double>(b.x.size(0));
-        return sum / static_cast<double>(xt.size(0)) / std::log(2.0);
+        return sum / unseen / std::log(2.0);
       };
       auto steps = minimize(model, nll, dtrn, Adam{.lr = lr, .gclip = 1});
       const Schedule rate = schedule::cosine(lr, std::max(epochs, 1));

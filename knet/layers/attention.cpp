@@ -123,8 +123,8 @@ Tensor MultiheadAttention::operator()(const Tensor& q, const Tensor& k, const Te
     const auto one = [](const Tensor& t) { return t ? to_string(t.shape()) : std::string("empty"); };
     return text(one(q), ", ", one(k), " and ", one(v));
   };
-  const auto fits = [&](const Tensor& t, Int size, int n) {
-    return t && t.ndim() == n && t.size(-1) == size;
+  const auto fits = [&](const Tensor& t, Int width, int n) {
+    return t && t.ndim() == n && t.size(-1) == width;
   };
   if (fits(q, s.query, 2) && fits(k, s.key, 2) && fits(v, s.key, 2)) {
     const AttentionContext one{

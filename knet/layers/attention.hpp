@@ -1,6 +1,7 @@
 // Attention and transformers over [batch, time, features]. Vaswani et al. 2017, arXiv:1706.03762.
 #pragma once
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "knet/layers/dense.hpp"
@@ -152,7 +153,7 @@ template <class Embedding, class Blocks, class Classifier = NonAct>
 struct TransformerModel {
   Embedding embed;
   Blocks transformers;
-  Classifier classifier = {};
+  Classifier classifier = none();
 
   Tensor operator()(const Tensor& ids) const {
     Tensor h = embed(ids);
@@ -162,6 +163,12 @@ struct TransformerModel {
       for (const auto& block : transformers) h = block(h);
     }
     return classifier(h);
+  }
+  static Classifier none() {
+    if constexpr (std::is_default_constructible_v<Classifier>)
+      return {};
+    else
+      throw ValueError("TransformerModel: a classifier of this type must be given");
   }
 };
 template <class E, class B>

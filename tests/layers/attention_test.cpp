@@ -221,9 +221,9 @@ TEST(Attention, RefusesWhatHasNoMeaning) {
   };
   const MultiheadAttention m{.size = 6, .heads = 2};
   const Tensor x = randn({2, 4, 6});
-  expect([&] { MultiheadAttention{.size = 6, .heads = 4}; }, {"size = 6", "heads = 4"});
-  expect([&] { MultiheadAttention{.size = 6, .heads = 2, .dropout = 1}; }, {"dropout = 1"});
-  expect([&] { Transformer{.size = 6, .heads = 4, .hidden = 8}; }, {"size = 6", "heads = 4"});
+  expect([&] { (void)MultiheadAttention{.size = 6, .heads = 4}; }, {"size = 6", "heads = 4"});
+  expect([&] { (void)MultiheadAttention{.size = 6, .heads = 2, .dropout = 1}; }, {"dropout = 1"});
+  expect([&] { (void)Transformer{.size = 6, .heads = 4, .hidden = 8}; }, {"size = 6", "heads = 4"});
   expect([&] { m(randn({2, 4, 5})); }, {"MultiheadAttention", "[2, 4, 5]", "6"});
   expect([&] { m(x, randn({3, 4, 6}), randn({3, 4, 6})); }, {"MultiheadAttention", "[3, 4, 6]", "[2, 4, 6]"});
   expect([&] { m(x, {.mask = zeros({4, 5})}); }, {"mask", "[4, 5]", "[4, 4]"});

@@ -256,21 +256,21 @@ TEST(Conv, RefusesWhatHasNoMeaning) {
   expect(message([&] { c(zeros({1, 2, 8, 8}, i64)); }), {"Conv", "i64"});
   expect(message([&] { c(zeros({1, 2, 8, 8}, f64)); }), {"Conv", "f64", "f32"});
   expect(message([&] {
-           Conv{.height = 3, .width = 3, .inout = {4, 6}, .groups = 4};
+           (void)Conv{.height = 3, .width = 3, .inout = {4, 6}, .groups = 4};
          }),
          {"Conv", "groups = 4", "{4, 6}"});
-  expect(message([&] { Conv{.height = 3, .width = 0}; }), {"width", "0"});
-  expect(message([&] { Conv{.height = 3, .width = 3, .inout = {0, 6}}; }), {"Conv", "inout", "{0, 6}"});
+  expect(message([&] { (void)Conv{.height = 3, .width = 0}; }), {"width", "0"});
+  expect(message([&] { (void)Conv{.height = 3, .width = 3, .inout = {0, 6}}; }), {"Conv", "inout", "{0, 6}"});
   expect(message([&] {
-           Conv{.height = 3, .width = 3, .stride = 0}(zeros({1, 1, 4, 4}));
+           (void)Conv{.height = 3, .width = 3, .stride = 0}(zeros({1, 1, 4, 4}));
          }),
          {"Conv", "stride", "0"});
   expect(message([&] {
-           Conv{.height = 3, .width = 3, .padding = -1}(zeros({1, 1, 4, 4}));
+           (void)Conv{.height = 3, .width = 3, .padding = -1}(zeros({1, 1, 4, 4}));
          }),
          {"Conv", "padding", "-1"});
   expect(message([&] {
-           Conv{.height = 3, .width = 3, .stride = {1, 1, 1}}(zeros({1, 1, 4, 4}));
+           (void)Conv{.height = 3, .width = 3, .stride = {1, 1, 1}}(zeros({1, 1, 4, 4}));
          }),
          {"Conv", "stride", "{1, 1, 1}", "2 spatial"});
   expect(message([&] {

@@ -367,10 +367,10 @@ TEST(RNN, RefusesWhatHasNoMeaning) {
   expect([&] { l(ids, std::vector<std::int64_t>{4, 5}); }, {"LSTM", "sequence 1", "length 5", "[2, 4]"});
   expect([&] { l(PackedSequence{Tensor{1, 2, 3}, {1, 2}}); }, {"LSTM", "batch size 2 after 1"});
   expect([&] { l(PackedSequence{Tensor{1, 2, 3}, {2}}); }, {"LSTM", "add up to 2", "[3]"});
-  expect([&] { LSTM{.input = 5, .hidden = 3, .layers = 0}; }, {"LSTM", "layers = 0"});
-  expect([&] { LSTM{.input = 5, .hidden = 3, .dropout = 1}; }, {"LSTM", "dropout = 1"});
-  expect([&] { LSTM{.input = 5, .hidden = 3, .skip_input = true}; }, {"LSTM", "skip_input", "5", "3"});
-  expect([&] { LSTM{.input = 5, .hidden = 3, .embed = Embed{.input = 4, .output = 2}}; },
+  expect([&] { (void)LSTM{.input = 5, .hidden = 3, .layers = 0}; }, {"LSTM", "layers = 0"});
+  expect([&] { (void)LSTM{.input = 5, .hidden = 3, .dropout = 1}; }, {"LSTM", "dropout = 1"});
+  expect([&] { (void)LSTM{.input = 5, .hidden = 3, .skip_input = true}; }, {"LSTM", "skip_input", "5", "3"});
+  expect([&] { (void)LSTM{.input = 5, .hidden = 3, .embed = Embed{.input = 4, .output = 2}}; },
          {"embed", "4", "5"});
 }
 

@@ -1,19 +1,15 @@
 // This library's side, through its public face only: what is timed is what a user would write. Where
 // LibTorch's side leaves work out (gradients of frozen weights), so does this one.
 #include <knet/base/threads.hpp>
-#include <knet/knet.hpp>
 
-#include "common.hpp"
+#include "ours.hpp"
 
 namespace {
 
 using namespace knet;
-using bench::Entry;
 using bench::Workload;
-
-Tensor tensor(const std::vector<float>& v, const Shape& shape) { return Tensor(v, shape); }
-Tensor tensor(const std::vector<std::int64_t>& v, const Shape& shape) { return Tensor(v, shape); }
-double digest(const Tensor& t) { return bench::digest(t.data<float>(), static_cast<std::size_t>(t.numel())); }
+using ours::digest;
+using ours::tensor;
 
 // The first weights [out, in] of an MLP, and the way back to them.
 struct Start {
@@ -250,5 +246,7 @@ int main(int argc, char** argv) {
                     {"matmul_256", [] { return square_matmul(256); }},
                     {"matmul_1024", [] { return square_matmul(1024); }},
                     {"softmax_64x1000", softmax_rows}};
+  ours::add_vision(side.workloads);
+  ours::add_sequences(side.workloads);
   return bench::run(argc, argv, side);
 }

@@ -2,31 +2,15 @@
 // activations where autograd allows them, inference mode, gradients set to none, parameters that need no
 // gradient switched off, results written into existing tensors where an operator offers it. Memory and BLAS
 // settings come from compare.py.
-#include <torch/torch.h>
-
-#include "common.hpp"
+#include "torch.hpp"
 
 namespace {
 
-using bench::Entry;
 using bench::Workload;
+using peer::digest;
+using peer::drop_gradients;
+using peer::tensor;
 using torch::Tensor;
-
-Tensor tensor(const std::vector<float>& v, torch::IntArrayRef shape) {
-  return torch::from_blob(const_cast<float*>(v.data()), shape, torch::kFloat).clone();
-}
-Tensor tensor(const std::vector<std::int64_t>& v, torch::IntArrayRef shape) {
-  return torch::from_blob(const_cast<std::int64_t*>(v.data()), shape, torch::kLong).clone();
-}
-double digest(const Tensor& t) {
-  const Tensor c = t.detach().contiguous();
-  return bench::digest(c.data_ptr<float>(), static_cast<std::size_t>(c.numel()));
-}
-
-// What zero_grad(set_to_none) does where a version has it.
-void drop_gradients(std::vector<Tensor>& parameters) {
-  for (Tensor& p : parameters) p.mutable_grad() = Tensor();
-}
 
 struct Mlp {
   std::vector<torch::nn::Linear> layers;
@@ -304,5 +288,7 @@ int main(int argc, char** argv) {
                     {"matmul_256", [] { return matmul(256); }},
                     {"matmul_1024", [] { return matmul(1024); }},
                     {"softmax_64x1000", softmax}};
+  peer::add_vision(side.workloads);
+  peer::add_sequences(side.workloads);
   return bench::run(argc, argv, side);
 }

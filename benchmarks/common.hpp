@@ -52,6 +52,19 @@ inline std::vector<float> weights(std::uint32_t seed, std::size_t out, std::size
   const double a = std::sqrt(6.0 / static_cast<double>(in + out));
   return uniform(seed, in * out, -a, a);
 }
+// The first values of a parameter, from its name and sizes: the same for both sides, whose names agree.
+// Matrices and kernels spread as LeCun's do, factors of normalisation are 1, what else has one dimension is
+// small.
+inline std::vector<float> parameter(const std::string& name, const std::vector<std::int64_t>& size) {
+  std::size_t n = 1;
+  for (const auto s : size) n *= static_cast<std::size_t>(s);
+  std::uint32_t seed = 2166136261u;
+  for (const char c : name) seed = (seed ^ static_cast<unsigned char>(c)) * 16777619u;
+  const bool weight = name.size() >= 6 && name.compare(name.size() - 6, 6, "weight") == 0;
+  if (size.size() < 2) return weight ? std::vector<float>(n, 1.f) : uniform(seed, n, -0.1, 0.1);
+  const double a = std::sqrt(3.0 * static_cast<double>(size[0]) / static_cast<double>(n));
+  return uniform(seed, n, -a, a);
+}
 // One number that depends on every element and its place.
 inline double digest(const float* p, std::size_t n) {
   double s = 0;

@@ -26,6 +26,8 @@ struct Sequences {
 enum class PadSide : std::uint8_t { right, left };
 /// [batch, longest] of i64, filled up with `value`. No sequence at all is a ValueError.
 Tensor pad_sequence(const Sequences&, std::int64_t value = 0, PadSide = PadSide::right);
+/// The same of [length, features...] each: [batch, longest, features...]. Gradients flow back.
+Tensor pad_sequence(std::span<const Tensor>, double value = 0, PadSide = PadSide::right);
 
 /// Step after step, the values of those sequences that are still going: those of step 0, then step 1 ...
 /// Sequences are sorted by length, longest first.
@@ -35,6 +37,8 @@ struct PackedSequence {
 };
 /// Lengths must not grow from one sequence to the next.
 PackedSequence pack_sequence(const Sequences&);
+/// The same of [length, features...] each; gradients flow back.
+PackedSequence pack_sequence(std::span<const Tensor>);
 /// The rows of a packed batch that belong to every sequence: {4, 4, 1, 1} gives {0, 4, 8, 9}, {1, 5}, {2, 6},
 /// {3, 7}.
 std::vector<std::vector<std::int64_t>> batch_sizes_to_indices(std::span<const std::int64_t> batch_sizes);

@@ -374,4 +374,29 @@ TEST(RNN, RefusesWhatHasNoMeaning) {
          {"embed", "4", "5"});
 }
 
+TEST(Sequences, OfVectors) {
+  const Tensor a = numbers({3, 2}, {1, 2, 3, 4, 5, 6}), b = numbers({1, 2}, {7, 8});
+  const std::vector<Tensor> items{a, b};
+  EXPECT_TRUE(equal(pad_sequence(items), numbers({2, 3, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0})));
+  EXPECT_TRUE(equal(pad_sequence(items, -1, PadSide::left),
+                    numbers({2, 3, 2}, {1, 2, 3, 4, 5, 6, -1, -1, -1, -1, 7, 8})));
+  const PackedSequence p = pack_sequence(items);
+  EXPECT_EQ(p.batch_sizes, (std::vector<std::int64_t>{2, 1, 1}));
+  EXPECT_TRUE(equal(p.data, numbers({4, 2}, {1, 2, 7, 8, 3, 4, 5, 6})));
+
+  const LSTM l{.input = 2, .hidden = 3, .dtype = f64};
+  const Param x = a;
+  const Tape tape = diff([&] {
+    return sum(l(pack_sequence(std::vector<Tensor>{x, b})).y) +
+           sum(pad_sequence(std::vector<Tensor>{x, b}) * 2.0);
+  });
+  const Tape alone = diff([&] { return sum(l(Tensor(x).unsqueeze(0)).y) + sum(x * 2.0); });
+  expect_close(tape.grad(x), alone.grad(x), "gradient through packing");
+
+  EXPECT_THROW(pack_sequence(std::vector<Tensor>{b, a}), ValueError);
+  EXPECT_THROW(pack_sequence(std::vector<Tensor>{a, numbers({1, 1}, {1})}), ShapeError);
+  EXPECT_THROW(pad_sequence(std::vector<Tensor>{}), ValueError);
+  EXPECT_THROW(pack_sequence(std::vector<Tensor>{zeros({0, 2})}), ValueError);
+}
+
 }  // namespace

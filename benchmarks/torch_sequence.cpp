@@ -1,0 +1,250 @@
+// Recurrent networks and attention, LibTorch's side. Its recurrent layers are faster with time first,
+// [time, batch, features]; the loss and the checked values are the same sums in another order.
+#include <ATen/ATen.h>
+#include <torch/version.h>
+
+#include "torch.hpp"
+
+namespace {
+
+using bench::Workload;
+using peer::digest;
+using peer::drop_gradients;
+using peer::relu_of;
+using peer::tensor;
+using torch::Tensor;
+namespace nn = torch::nn;
+using Size = std::vector<std::int64_t>;
+
+std::size_t count(const Size& size) {
+  std::size_t n = 1;
+  for (const auto s : size) n *= static_cast<std::size_t>(s);
+  return n;
+}
+Tensor values(std::uint32_t seed, const Size& s) { return tensor(bench::uniform(seed, count(s), -1, 1), s); }
+// [batch, time, ...] of the other side, time first.
+Tensor time_first(const Tensor& t) { return t.transpose(0, 1).contiguous(); }
+Tensor tokens(std::uint32_t seed, const Size& s, std::int64_t below) {
+  return time_first(tensor(bench::integers(seed, count(s), static_cast<std::size_t>(below)), s));
+}
+
+// A step of training of `model` with the loss that `loss(model)` gives.
+template <class M, class Loss, class Make>
+Workload training(std::shared_ptr<M> model, Loss loss, Make make, int check_steps = 3) {
+  struct State {
+    std::shared_ptr<M> model;
+    std::vector<Tensor> parameters;
+    std::unique_ptr<torch::optim::Optimizer> optimizer;
+    double value = 0;
+  };
+  auto s = std::make_shared<State>();
+  s->model = std::move(model);
+  peer::start(*s->model);
+  s->parameters = s->model->parameters();
+  Workload w;
+  w.reset = [s, make] {
+    peer::start(*s->model);
+    s->optimizer = make(s->parameters);
+  };
+  w.step = [s, loss] {
+    drop_gradients(s->parameters);
+    const Tensor l = loss(*s->model);
+    l.backward();
+    if (s->optimizer) s->optimizer->step();
+    s->value = l.template item<double>();
+  };
+  w.check = [s] {
+    if (s->optimizer) return s->value;
+    double sum = s->value;
+    for (const Tensor& p : s->parameters) sum += p.grad().norm().template item<double>();
+    return sum;
+  };
+  w.check_steps = check_steps;
+  return w;
+}
+template <class F>
+Workload inference(F f) {
+  auto y = std::make_shared<Tensor>();
+  Workload w;
+  w.reset = [] {};
+  w.step = [f, y] {
+    const c10::InferenceMode guard;
+    *y = f();
+  };
+  w.check = [y] { return digest(*y); };
+  w.check_steps = 1;
+  return w;
+}
+using Optimizer = std::unique_ptr<torch::optim::Optimizer>;
+using Parameters = std::vector<Tensor>;
+Optimizer none(const Parameters&) { return {}; }
+auto adam(double lr) {
+  return [lr](const Parameters& p) -> Optimizer {
+    return std::make_unique<torch::optim::Adam>(p, torch::optim::AdamOptions(lr));
+  };
+}
+
+// nn::LSTM with an embedding below it, under our names.
+struct TokenLstm : nn::LSTMImpl {
+  nn::Embedding embedding;
+  TokenLstm(std::int64_t words, std::int64_t size, std::int64_t hidden, bool sparse = false)
+      : nn::LSTMImpl(nn::LSTMOptions(size, hidden)),
+        embedding(
+            register_module("embedding", nn::Embedding(nn::EmbeddingOptions(words, size).sparse(sparse)))) {}
+};
+struct SorterImpl : nn::Module {
+  std::shared_ptr<TokenLstm> encoder = register_module("encoder", std::make_shared<TokenLstm>(11, 9, 128)),
+                             decoder = register_module("decoder", std::make_shared<TokenLstm>(11, 9, 128));
+  nn::Linear output = register_module("output", nn::Linear(nn::LinearOptions(128, 11).bias(false)));
+  Tensor forward(const Tensor& x, const Tensor& before) {
+    const Tensor h = std::get<0>(std::get<1>(encoder->forward(encoder->embedding(x))));
+    return output(
+        std::get<0>(decoder->forward(decoder->embedding(before), std::make_tuple(h, torch::zeros_like(h)))));
+  }
+};
+Tensor nll(const Tensor& scores, const Tensor& labels) {
+  return torch::cross_entropy_loss(scores.flatten(0, 1), labels.flatten());
+}
+Workload s2s_train() {
+  return training(
+      std::make_shared<SorterImpl>(),
+      [x = tokens(80, {64, 15}, 11), b = tokens(81, {64, 16}, 11),
+       y = tokens(82, {64, 16}, 11)](SorterImpl& m) { return nll(m.forward(x, b), y); },
+      adam(1e-3));
+}
+Workload s2s_infer() {
+  auto m = std::make_shared<SorterImpl>();
+  peer::start(*m);
+  return inference([m, x = tokens(80, {64, 15}, 11), b = tokens(81, {64, 16}, 11)] {
+    return m->forward(x, b).transpose(0, 1);
+  });
+}
+
+template <class Impl, class Options>
+Workload recurrent(std::int64_t layers) {
+  return training(
+      std::make_shared<Impl>(Options(256, 256).num_layers(layers)),
+      [x = time_first(values(90, {32, 64, 256})), c = time_first(values(91, {32, 64, 256}))](Impl& m) {
+        return (std::get<0>(m.forward(x)) * c).sum();
+      },
+      none, 1);
+}
+Workload lstm_packed() {
+  std::vector<Tensor> xs;
+  for (std::int64_t i = 0; i < 32; ++i)
+    xs.push_back(values(100 + static_cast<std::uint32_t>(i), {64 - 2 * (i / 2) * 15 / 8, 256}));
+  const auto packed = nn::utils::rnn::pack_sequence(xs);
+  const Tensor c = values(91, {packed.data().size(0), 256});
+  return training(
+      std::make_shared<nn::LSTMImpl>(nn::LSTMOptions(256, 256).num_layers(2)),
+      [packed, c](nn::LSTMImpl& m) {
+        return (std::get<0>(m.forward_with_packed_input(packed)).data() * c).sum();
+      },
+      none, 1);
+}
+Workload lstm_step() {
+  auto m = std::make_shared<nn::LSTMImpl>(nn::LSTMOptions(256, 256).num_layers(2));
+  peer::start(*m);
+  return inference(
+      [m, x = values(90, {1, 1, 256}), h = values(92, {2, 1, 256}), c = values(93, {2, 1, 256})] {
+        return std::get<0>(m->forward(x, std::make_tuple(h, c)));
+      });
+}
+
+struct LanguageModelImpl : nn::Module {
+  std::shared_ptr<TokenLstm> lstm =
+      register_module("lstm", std::make_shared<TokenLstm>(5000, 256, 256, true));
+  nn::Linear output = register_module("output", nn::Linear(256, 5000));
+};
+Workload lm_train() {
+  return training(
+      std::make_shared<LanguageModelImpl>(),
+      [x = tokens(110, {32, 64}, 5000), y = tokens(111, {32, 64}, 5000)](LanguageModelImpl& m) {
+        return nll(m.output(std::get<0>(m.lstm->forward(m.lstm->embedding(x)))), y);
+      },
+      [](const Parameters& p) -> Optimizer {
+        return std::make_unique<torch::optim::SGD>(p, torch::optim::SGDOptions(0.1));
+      });
+}
+
+// Query [batch, heads, time, size] and so on.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v) {
+#if TORCH_VERSION_MAJOR >= 2
+  return torch::scaled_dot_product_attention(q, k, v);
+#else
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(-1)));
+  return torch::matmul(torch::softmax(torch::matmul(q * scale, k.transpose(-2, -1)), -1), v);
+#endif
+}
+// An encoder layer normalised last, with our names.
+struct EncoderLayerImpl : nn::Module {
+  struct Projections : nn::Module {
+    nn::Linear query = register_module("query", nn::Linear(256, 256)),
+               key = register_module("key", nn::Linear(256, 256)),
+               value = register_module("value", nn::Linear(256, 256)),
+               output = register_module("output", nn::Linear(256, 256));
+  };
+  struct FeedForward : nn::Module {
+    std::shared_ptr<nn::Module> layers = register_module("layers", std::make_shared<nn::Module>());
+    nn::Linear in = layers->register_module("0", nn::Linear(256, 1024)),
+               out = layers->register_module("1", nn::Linear(1024, 256));
+  };
+  std::shared_ptr<Projections> attention_ = register_module("attention", std::make_shared<Projections>());
+  nn::LayerNorm norm1 = register_module("norm1", nn::LayerNorm(nn::LayerNormOptions({256})));
+  std::shared_ptr<FeedForward> feedforward = register_module("feedforward", std::make_shared<FeedForward>());
+  nn::LayerNorm norm2 = register_module("norm2", nn::LayerNorm(nn::LayerNormOptions({256})));
+  Tensor forward(const Tensor& x) {
+    const auto heads = [&](nn::Linear& l) {
+      return l(x).view({x.size(0), x.size(1), 8, 32}).transpose(1, 2);
+    };
+    const Tensor a = attention(heads(attention_->query), heads(attention_->key), heads(attention_->value));
+    const Tensor h = norm1(x + attention_->output(a.transpose(1, 2).flatten(2)));
+    return norm2(h + feedforward->out(relu_of(feedforward->in(h))));
+  }
+};
+Workload transformer_train() {
+  return training(
+      std::make_shared<EncoderLayerImpl>(),
+      [x = values(120, {16, 64, 256}), c = values(121, {16, 64, 256})](EncoderLayerImpl& m) {
+        return (m.forward(x) * c).mean();
+      },
+      adam(1e-4));
+}
+Workload transformer_infer() {
+  auto m = std::make_shared<EncoderLayerImpl>();
+  peer::start(*m);
+  return inference([m, x = values(120, {16, 64, 256})] { return m->forward(x); });
+}
+
+Workload attention_2048() {
+  struct State {
+    Tensor q = values(130, {1, 8, 2048, 64}).requires_grad_(),
+           k = values(131, {1, 8, 2048, 64}).requires_grad_(),
+           v = values(132, {1, 8, 2048, 64}).requires_grad_(), c = values(133, {1, 8, 2048, 64});
+  };
+  auto s = std::make_shared<State>();
+  Workload w;
+  w.reset = [] {};
+  w.step = [s] {
+    for (Tensor* t : {&s->q, &s->k, &s->v}) t->mutable_grad() = Tensor();
+    (attention(s->q, s->k, s->v) * s->c).sum().backward();
+  };
+  w.check = [s] { return digest(s->q.grad()) + digest(s->k.grad()) + digest(s->v.grad()); };
+  w.check_steps = 1;
+  return w;
+}
+
+}  // namespace
+
+void peer::add_sequences(std::vector<bench::Entry>& all) {
+  all.push_back({"s2s_train", s2s_train});
+  all.push_back({"s2s_infer", s2s_infer});
+  all.push_back({"lstm_train", [] { return recurrent<nn::LSTMImpl, nn::LSTMOptions>(2); }});
+  all.push_back({"lstm_packed", lstm_packed});
+  all.push_back({"lstm_step_1", lstm_step});
+  all.push_back({"gru_train", [] { return recurrent<nn::GRUImpl, nn::GRUOptions>(1); }});
+  all.push_back({"lm_train", lm_train});
+  all.push_back({"transformer_train", transformer_train});
+  all.push_back({"transformer_infer", transformer_infer});
+  all.push_back({"attention_2048", attention_2048});
+}

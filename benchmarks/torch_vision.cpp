@@ -1,0 +1,192 @@
+// Convolutional networks, LibTorch's side.
+#include "torch.hpp"
+
+namespace {
+
+using bench::Workload;
+using peer::digest;
+using peer::drop_gradients;
+using peer::image;
+using peer::relu_of;
+using peer::tensor;
+using torch::Tensor;
+namespace nn = torch::nn;
+
+nn::Conv2d square(std::int64_t from, std::int64_t to, std::int64_t window, std::int64_t stride = 1) {
+  return nn::Conv2d(nn::Conv2dOptions(from, to, window).stride(stride).padding(window / 2).bias(false));
+}
+
+template <bool kTanh>
+struct SmallImpl : nn::Module {
+  nn::Conv2d conv1, conv2;
+  nn::Linear fc1, fc2;
+  SmallImpl(std::int64_t a, std::int64_t b, std::int64_t c)
+      : conv1(register_module("conv1", nn::Conv2d(1, a, 5))),
+        conv2(register_module("conv2", nn::Conv2d(a, b, 5))),
+        fc1(register_module("fc1", nn::Linear(16 * b, c))),
+        fc2(register_module("fc2", nn::Linear(c, 10))) {}
+  Tensor forward(Tensor x) {
+    x = torch::max_pool2d(relu_of(conv1(x)), 2);
+    x = conv2(x);
+    x = torch::max_pool2d(kTanh ? torch::tanh_(x) : relu_of(x), 2);
+    x = fc1(x.flatten(1));
+    return fc2(kTanh ? torch::tanh_(x) : relu_of(x));
+  }
+};
+
+struct BasicBlockImpl : nn::Module {
+  static constexpr std::int64_t widening = 1;
+  nn::Conv2d conv1, conv2;
+  nn::BatchNorm2d bn1, bn2;
+  nn::Sequential downsample;
+  BasicBlockImpl(std::int64_t from, std::int64_t to, std::int64_t stride)
+      : conv1(register_module("conv1", square(from, to, 3, stride))),
+        conv2(register_module("conv2", square(to, to, 3))),
+        bn1(register_module("bn1", nn::BatchNorm2d(to))),
+        bn2(register_module("bn2", nn::BatchNorm2d(to))) {
+    if (stride != 1 || from != to)
+      downsample =
+          register_module("downsample", nn::Sequential(square(from, to, 1, stride), nn::BatchNorm2d(to)));
+  }
+  Tensor forward(const Tensor& x) {
+    Tensor y = bn2(conv2(relu_of(bn1(conv1(x)))));
+    return relu_of(y.add_(downsample->is_empty() ? x : downsample->forward(x)));
+  }
+};
+struct BottleneckImpl : nn::Module {
+  static constexpr std::int64_t widening = 4;
+  nn::Conv2d conv1, conv2, conv3;
+  nn::BatchNorm2d bn1, bn2, bn3;
+  nn::Sequential downsample;
+  BottleneckImpl(std::int64_t from, std::int64_t to, std::int64_t stride)
+      : conv1(register_module("conv1", square(from, to, 1))),
+        conv2(register_module("conv2", square(to, to, 3, stride))),
+        conv3(register_module("conv3", square(to, 4 * to, 1))),
+        bn1(register_module("bn1", nn::BatchNorm2d(to))),
+        bn2(register_module("bn2", nn::BatchNorm2d(to))),
+        bn3(register_module("bn3", nn::BatchNorm2d(4 * to))) {
+    if (stride != 1 || from != 4 * to)
+      downsample = register_module("downsample",
+                                   nn::Sequential(square(from, 4 * to, 1, stride), nn::BatchNorm2d(4 * to)));
+  }
+  Tensor forward(const Tensor& x) {
+    Tensor y = relu_of(bn1(conv1(x)));
+    y = bn3(conv3(relu_of(bn2(conv2(y)))));
+    return relu_of(y.add_(downsample->is_empty() ? x : downsample->forward(x)));
+  }
+};
+template <class Block>
+struct ResNetImpl : nn::Module {
+  nn::Conv2d conv1;
+  nn::BatchNorm2d bn1;
+  nn::Sequential layer1, layer2, layer3, layer4;
+  nn::Linear fc;
+  explicit ResNetImpl(std::array<int, 4> depth)
+      : conv1(register_module("conv1",
+                              nn::Conv2d(nn::Conv2dOptions(3, 64, 7).stride(2).padding(3).bias(false)))),
+        bn1(register_module("bn1", nn::BatchNorm2d(64))),
+        fc(register_module("fc", nn::Linear(512 * Block::widening, 1000))) {
+    std::int64_t from = 64, to = 64;
+    int stage = 0;
+    for (auto* layer : {&layer1, &layer2, &layer3, &layer4}) {
+      for (int i = 0; i < depth[static_cast<std::size_t>(stage)]; ++i, from = to * Block::widening)
+        (*layer)->push_back(std::make_shared<Block>(from, to, i == 0 && stage > 0 ? 2 : 1));
+      register_module("layer" + std::to_string(++stage), *layer);
+      to *= 2;
+    }
+  }
+  Tensor forward(Tensor x) {
+    x = torch::max_pool2d(relu_of(bn1(conv1(x))), 3, 2, 1);
+    x = layer4->forward(layer3->forward(layer2->forward(layer1->forward(x))));
+    return fc(torch::adaptive_avg_pool2d(x, {1, 1}).flatten(1));
+  }
+};
+
+Tensor pictures(const std::vector<std::int64_t>& size) {
+  std::size_t n = 1;
+  for (const auto s : size) n *= static_cast<std::size_t>(s);
+  return image(tensor(bench::uniform(10, n, 0, 1), size));
+}
+
+template <class M, class Make>
+Workload training(std::shared_ptr<M> model, const std::vector<std::int64_t>& size, std::int64_t classes,
+                  Make make) {
+  struct State {
+    std::shared_ptr<M> model;
+    Tensor x, y;
+    std::vector<Tensor> parameters;
+    std::unique_ptr<torch::optim::Optimizer> optimizer;
+    double loss = 0;
+  };
+  auto s = std::make_shared<State>();
+  s->model = std::move(model);
+  peer::start(*s->model);
+  s->x = pictures(size);
+  s->y = tensor(bench::integers(11, static_cast<std::size_t>(size[0]), classes), {size[0]});
+  s->parameters = s->model->parameters();
+  Workload w;
+  w.reset = [s, make] {
+    peer::start(*s->model);
+    s->optimizer = make(s->parameters);
+  };
+  w.step = [s] {
+    drop_gradients(s->parameters);
+    const Tensor loss = torch::cross_entropy_loss(s->model->forward(s->x), s->y);
+    loss.backward();
+    s->optimizer->step();
+    s->loss = loss.template item<double>();
+  };
+  w.check = [s] { return s->loss; };
+  w.check_steps = 3;
+  return w;
+}
+template <class M>
+Workload inference(std::shared_ptr<M> model, const std::vector<std::int64_t>& size) {
+  struct State {
+    std::shared_ptr<M> model;
+    Tensor x, y;
+  };
+  auto s = std::make_shared<State>();
+  s->model = std::move(model);
+  peer::start(*s->model);
+  s->model->eval();
+  s->x = pictures(size);
+  Workload w;
+  w.reset = [] {};
+  w.step = [s] {
+    const c10::InferenceMode guard;
+    s->y = s->model->forward(s->x);
+  };
+  w.check = [s] { return digest(s->y); };
+  w.check_steps = 1;
+  return w;
+}
+
+}  // namespace
+
+void peer::add_vision(std::vector<bench::Entry>& all) {
+  using Parameters = std::vector<Tensor>;
+  const auto sgd = [](double lr) {
+    return [lr](const Parameters& p) -> std::unique_ptr<torch::optim::Optimizer> {
+      return std::make_unique<torch::optim::SGD>(p, torch::optim::SGDOptions(lr));
+    };
+  };
+  const auto adam = [](const Parameters& p) -> std::unique_ptr<torch::optim::Optimizer> {
+    return std::make_unique<torch::optim::Adam>(p, torch::optim::AdamOptions(1e-3));
+  };
+  const auto cnn = [] { return std::make_shared<SmallImpl<true>>(12, 12, 13); };
+  const auto lenet = [] { return std::make_shared<SmallImpl<false>>(20, 50, 500); };
+  const auto resnet18 = [] { return std::make_shared<ResNetImpl<BasicBlockImpl>>(std::array{2, 2, 2, 2}); };
+  const auto resnet50 = [] { return std::make_shared<ResNetImpl<BottleneckImpl>>(std::array{3, 4, 6, 3}); };
+  const std::vector<std::int64_t> digits{100, 1, 28, 28};
+  all.push_back({"cnn_train", [=] { return training(cnn(), digits, 10, sgd(0.1)); }});
+  all.push_back({"cnn_infer_100", [=] { return inference(cnn(), digits); }});
+  all.push_back({"lenet_train", [=] { return training(lenet(), digits, 10, adam); }});
+  all.push_back({"resnet18_infer_1", [=] { return inference(resnet18(), {1, 3, 224, 224}); }});
+  all.push_back({"resnet18_infer_8", [=] { return inference(resnet18(), {8, 3, 224, 224}); }});
+  all.push_back({"resnet18_train_8", [=] {
+                   return training(resnet18(), {8, 3, 224, 224}, 1000, sgd(0.01));
+                 }});
+  all.push_back({"resnet50_infer_1", [=] { return inference(resnet50(), {1, 3, 224, 224}); }});
+  all.push_back({"resnet50_infer_8", [=] { return inference(resnet50(), {8, 3, 224, 224}); }});
+}

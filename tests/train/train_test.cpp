@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -142,6 +143,47 @@ TEST(Training, TheSameBitsForTheSameSeed) {
   const MLP one = run(1);
   EXPECT_TRUE(same_bits(one, run(1)));
   EXPECT_TRUE(same_bits(one, run(3)));
+}
+/// Every kind of layer, large enough that the kernels share their work.
+struct Everything {
+  Conv conv1{.height = 5, .width = 5, .inout = {3, 20}, .activation = relu, .padding = 2};
+  BatchNorm norm{.channels = 20};
+  Conv conv2{.height = 3, .width = 3, .inout = {20, 96}, .padding = 1, .stride = 2};
+  Conv conv3{.height = 3, .width = 3, .inout = {96, 96}, .padding = 1, .groups = 2};
+  Conv depthwise{.height = 3, .width = 3, .inout = {96, 96}, .padding = 1, .groups = 96};
+  GRU gru{.input = 96, .hidden = 64, .layers = 2, .bidirectional = true, .dropout = 0.1};
+  LSTM lstm{.input = 128, .hidden = 64};
+  Transformer block{.size = 64, .heads = 4, .hidden = 128};
+  Linear output{.input = 64, .output = 4};
+  Tensor operator()(const Tensor& x) const {
+    const Tensor h = depthwise(conv3(pool(conv2(norm(conv1(x))))));
+    const Tensor steps = h.flatten(2).transpose(1, 2).contiguous();
+    return output(mean(block(lstm(gru(steps).y).y), 1));
+  }
+};
+TEST(Training, TheSameBitsForAnyNumberOfThreads) {
+  const auto run = [](int n) {
+    const int before = threads();
+    set_threads(n);
+    seed(5);
+    Everything m;
+    const Tensor x = randn({16, 3, 32, 32}), y = randint(0, 4, {16});
+    Optimizer o(m, Adam{.lr = 1e-3});
+    for (int i = 0; i < 2; ++i) o.step(diff([&] { return nll(m(x), y); }));
+    set_threads(before);
+    return m;
+  };
+  const Everything one = run(1);
+  for (const int n : {2, 3, 5}) {
+    const Everything other = run(n);
+    auto a = named_params(one), b = named_params(other);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const Tensor p = Tensor(*a[i].param).contiguous(), q = Tensor(*b[i].param).contiguous();
+      EXPECT_EQ(0, std::memcmp(p.data<float>(), q.data<float>(),
+                               static_cast<std::size_t>(p.numel()) * sizeof(float)))
+          << a[i].name << " with " << n << " threads";
+    }
+  }
 }
 TEST(Training, StoppingAndGoingOnLosesNothing) {
   const Clouds c;

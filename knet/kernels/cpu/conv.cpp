@@ -272,57 +272,81 @@ bool is_depthwise(const ConvShape& s) {
   return s.groups > 1 && s.in_channels == s.groups && s.out_channels == s.groups;
 }
 
+/// sums [to][taps][channels] += dy^T gathered, for the input channels [c0, c0 + channels) of a group and the
+/// rows [r0, r1).
+template <class T>
+void add_products(const Image<const T>& x, const Taps& t, Int c0, Int channels, const T* dy, Int to,
+                  Int all_to, Int r0, Int r1, Int block, T* sums) {
+  const Int k = t.count() * channels;
+  const PoolBuffer<T> gathered(std::min(block, r1 - r0) * k);
+  for (; r0 < r1; r0 += block) {
+    const Int end = std::min(r1, r0 + block);
+    gather(x, t, c0, channels, r0, end, gathered.get());
+    Gemm<T> g;
+    g.m = to, g.n = k, g.k = end - r0;
+    g.a = dy + r0 * all_to, g.am = 1, g.ak = all_to;
+    g.b = gathered.get(), g.bk = k, g.bn = 1;
+    g.c = sums, g.cm = k;
+    g.accumulate = true;
+    gemm(g);
+  }
+}
+
+// The work is cut by sizes alone, so that the sums are the same bits for any number of threads: many input
+// channels into ranges, which share nothing; few into ranges of rows, whose sums are added in order.
 template <class T>
 void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, const Array& dw) {
+  constexpr Int range = 32, most_parts = 16;
   const Taps t = forward_taps(s);
-  const Int from = s.in_channels / s.groups, to = s.out_channels / s.groups, k = t.count() * from;
+  const Int from = s.in_channels / s.groups, to = s.out_channels / s.groups;
   const Int rows = s.n * t.rows();
   const Image<const T> x = image<const T>(ax);
   PoolBuffer<T> copy_of(copy_size<T>(ady));
   const Image<const T> dy = channels_last<T>(ady, copy_of);
-  const Int size = s.groups * to * k;  // sums [groups][to][taps][from] of every thread
-  const Int block = rows_of_block(rows, k), blocks = rows == 0 ? 0 : (rows + block - 1) / block;
-  const Int parts = rows * k * s.out_channels < gemm_thread_work ? 1 : std::min<Int>(threads(), blocks);
-  const PoolBuffer<T> sums(size * std::max<Int>(1, parts));
-  std::fill_n(sums.get(), size * std::max<Int>(1, parts), T(0));
   if (is_depthwise(s) && x.channel == 1) {
+    const PoolBuffer<T> sums(t.count() * s.groups);
+    std::fill_n(sums.get(), t.count() * s.groups, T(0));
     depthwise_weights(x, dy, t, s.n, s.groups, sums.get());
     for_taps(t, dw, [&](Int i, Int offset) {
       for (Int c = 0; c < s.groups; ++c) dw.as<T>()[offset + c * dw.stride[0]] = sums.get()[i * s.groups + c];
     });
     return;
   }
-  if (blocks > 0) {
-    parallel_for(parts, 1, [&](Int p0, Int p1) {
-      const PoolBuffer<T> gathered(block * k);
-      for (Int p = p0; p < p1; ++p) {
-        for (Int b = blocks * p / parts; b < blocks * (p + 1) / parts; ++b) {
-          const Int r0 = b * block, r1 = std::min(rows, r0 + block);
-          for (Int group = 0; group < s.groups; ++group) {
-            gather(x, t, group * from, from, r0, r1, gathered.get());
-            Gemm<T> g;
-            g.m = to, g.n = k, g.k = r1 - r0;
-            g.a = dy.data + r0 * s.out_channels + group * to, g.am = 1, g.ak = s.out_channels;
-            g.b = gathered.get(), g.bk = k, g.bn = 1;
-            g.c = sums.get() + p * size + group * to * k, g.cm = k;
-            g.accumulate = true;
-            gemm(g);
-          }
-        }
-      }
-    });
-  }
+  const Int ranges = from < 2 * range ? 1 : from / range, tasks = s.groups * ranges;
+  const Int block =
+      std::clamp<Int>(block_elements * ranges / std::max<Int>(1, t.count() * from), min_rows, max_rows);
+  const Int parts = std::clamp<Int>(tasks >= 4 ? 1 : rows / (4 * block), 1, most_parts);  // of the rows
+  const Int size = s.out_channels * t.count() * from;  // [groups][to][taps][from]
+  const PoolBuffer<T> sums(size * parts);
+  std::fill_n(sums.get(), size * parts, T(0));
+  const auto channels_of = [&](Int i) { return from * (i + 1) / ranges - from * i / ranges; };
+  const auto place_of = [&](Int group, Int i) { return (group * from + from * i / ranges) * to * t.count(); };
+  parallel_for(tasks * parts, rows * t.count() * from * s.out_channels < gemm_thread_work ? tasks * parts : 1,
+               [&](Int b, Int e) {
+                 for (; b < e; ++b) {
+                   const Int part = b / tasks, group = b % tasks / ranges, i = b % ranges;
+                   add_products(x, t, group * from + from * i / ranges, channels_of(i), dy.data + group * to,
+                                to, s.out_channels, rows * part / parts, rows * (part + 1) / parts, block,
+                                sums.get() + part * size + place_of(group, i));
+                 }
+               });
   for (Int p = 1; p < parts; ++p) {
     for (Int i = 0; i < size; ++i) sums.get()[i] += sums.get()[p * size + i];
   }
-  parallel_for(s.out_channels, std::max<Int>(1, 16384 / std::max<Int>(1, k)), [&](Int b, Int e) {
-    for (Int o = b; o < e; ++o) {
-      for_taps(t, dw, [&](Int i, Int offset) {
-        for (Int c = 0; c < from; ++c)
-          dw.as<T>()[o * dw.stride[0] + c * dw.stride[1] + offset] = sums.get()[o * k + i * from + c];
-      });
-    }
-  });
+  parallel_for(s.out_channels, std::max<Int>(1, 16384 / std::max<Int>(1, t.count() * from)),
+               [&](Int b, Int e) {
+                 for (Int o = b; o < e; ++o) {
+                   for (Int i = 0; i < ranges; ++i) {
+                     const Int channels = channels_of(i);
+                     const T* line = sums.get() + place_of(o / to, i) + o % to * t.count() * channels;
+                     T* out = dw.as<T>() + o * dw.stride[0] + from * i / ranges * dw.stride[1];
+                     for_taps(t, dw, [&](Int tap, Int offset) {
+                       for (Int c = 0; c < channels; ++c)
+                         out[c * dw.stride[1] + offset] = line[tap * channels + c];
+                     });
+                   }
+                 }
+               });
 }
 
 template <class T>

@@ -47,7 +47,7 @@ Taps backward_taps(const ConvShape& s, const Int (&phase)[3]) {
   Taps t;
   for (int d = 0; d < 3; ++d) {
     t.out[d] = (s.in[d] - phase[d] + s.stride[d] - 1) / s.stride[d], t.step[d] = 1;
-    for (Int k = 0; k < s.kernel[d]; ++k) {
+    for (Int k = s.kernel[d]; k-- > 0;) {  // shifts that grow: neighbours are gathered together
       const Int from = phase[d] + s.pad[d] - k * s.dilation[d];
       if (from % s.stride[d] != 0) continue;
       t.shift[d].push_back(from / s.stride[d]);

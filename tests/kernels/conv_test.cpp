@@ -74,13 +74,13 @@ TEST_P(Convolution, MatchesThePlainLoops) {
         e.activation = act;
         cpu.conv(s, x.a, w.a, y.a, e);
         plain.conv(s, x.a, w.a, expected.a, e);
-        expect_near(y.a, expected.a, tolerance, tolerance);
+        { SCOPED_TRACE("forward"); expect_near(y.a, expected.a, tolerance, tolerance); }
       }
       Block dx = channels_last(t, xs), dx0 = channels_last(t, xs);
       fill_random(dx, 4);  // what was there must not matter
       cpu.conv_grad_input(s, dy.a, w.a, dx.a);
       plain.conv_grad_input(s, dy.a, w.a, dx0.a);
-      expect_near(dx.a, dx0.a, tolerance, tolerance);
+      { SCOPED_TRACE("input"); expect_near(dx.a, dx0.a, tolerance, tolerance); }
       Block dw = block(t, ws), dw0 = block(t, ws);
       fill_random(dw, 5);
       cpu.conv_grad_weight(s, x.a, dy.a, dw.a);
@@ -174,7 +174,7 @@ TEST(BatchNorm, MatchesThePlainLoops) {
                                 constant ? nullptr : scale.a.data, dx.a, dw.a.data, db.a.data);
             plain.batch_norm_grad(relu, constant, z.a, y.a, dy.a, centre.a.data, rstd.a.data,
                                   constant ? nullptr : scale.a.data, dx0.a, dw0.a.data, db0.a.data);
-            expect_near(dx.a, dx0.a, tolerance, tolerance);
+            { SCOPED_TRACE("input"); expect_near(dx.a, dx0.a, tolerance, tolerance); }
             expect_near(dw.a, dw0.a, 20 * tolerance, 200 * tolerance);
             expect_near(db.a, db0.a, 20 * tolerance, 200 * tolerance);
           }

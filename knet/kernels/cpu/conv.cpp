@@ -18,7 +18,10 @@ namespace {
 
 using Int = std::int64_t;
 
-constexpr Int block_elements = 40'000;        // of gathered inputs: they stay in the second cache
+constexpr Int block_elements = 40'000;  // of gathered inputs: they stay in the second cache
+// Up to so many input channels reading them in place beats gathering them (measured), in the gradient of the
+// weights as well.
+constexpr Int few_inputs = 24, few_inputs_of_weight = 4;
 constexpr Int min_rows = 24, max_rows = 512;  // of one block
 
 /// Which input a row of the product reads: position p of dimension d and tap t of the kernel read p * step +
@@ -303,6 +306,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   const Image<const T> x = image<const T>(ax);
   PoolBuffer<T> copy_of(copy_size<T>(ady));
   const Image<const T> dy = channels_last<T>(ady, copy_of);
+  if (has_few_channels(s, few_inputs_of_weight)) return conv_few_grad_weight(s, ax, dy.data, dw);
   if (is_depthwise(s) && x.channel == 1) {
     const PoolBuffer<T> sums(t.count() * s.groups);
     std::fill_n(sums.get(), t.count() * s.groups, T(0));
@@ -349,11 +353,37 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
                });
 }
 
+/// Without strides the gradient of the input is itself a convolution, of dy with the kernel turned around.
+ConvShape reversed(const ConvShape& s) {
+  ConvShape r = s;
+  std::swap(r.in_channels, r.out_channels);
+  for (int d = 0; d < 3; ++d) {
+    r.in[d] = s.out[d], r.out[d] = s.in[d];
+    r.pad[d] = (s.kernel[d] - 1) * s.dilation[d] - s.pad[d];
+  }
+  return r;
+}
+template <class T>
+Array turned(const Array& w) {
+  Array r = w;
+  std::swap(r.size[0], r.size[1]), std::swap(r.stride[0], r.stride[1]);
+  T* last = w.as<T>();
+  for (int d = 2; d < 5; ++d) {
+    last += (w.size[d] - 1) * w.stride[d];
+    r.stride[d] = -w.stride[d];
+  }
+  r.data = last;
+  return r;
+}
+
 template <class T>
 void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const Array& dx) {
   const Image<const T> dy = image<const T>(ady);
   const Image<T> to = image<T>(dx);
   const bool whole = s.stride[0] * s.stride[1] * s.stride[2] == 1;
+  if (const ConvShape r = reversed(s);
+      whole && has_few_channels(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
+    return conv_few(r, ady, turned<T>(w), dx, {});
   bool every = true;  // phase has taps
   for (int d = 0; d < 3; ++d) every = every && (s.kernel[d] >= s.stride[d] && s.dilation[d] == 1);
   if (!every) fill(0, dx);
@@ -377,6 +407,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
 }  // namespace
 
 void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
+  if (has_few_channels(s, few_inputs)) return conv_few(s, ax, w, ay, e);
   dispatch_float("conv", ax.dtype, [&]<class T>(type<T>) {
     const Image<const T> x = image<const T>(ax);
     const Taps t = forward_taps(s);

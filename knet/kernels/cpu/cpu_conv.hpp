@@ -8,6 +8,11 @@ void conv(const ConvShape&, const Array& x, const Array& w, const Array& y, cons
 void conv_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
 void conv_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
 
+/// Does conv_few take it, and has it at most so many input channels? y and dy must have their channels last.
+bool has_few_channels(const ConvShape&, std::int64_t most_inputs);
+void conv_few(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
+void conv_few_grad_weight(const ConvShape&, const Array& x, const void* dy, const Array& dw);
+
 void max_pool(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
 void max_pool_grad(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);
 void pool_gather(const PoolShape&, const Array& x, const std::int32_t* index, const Array& y);

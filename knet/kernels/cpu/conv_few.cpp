@@ -1,0 +1,403 @@
+// Convolutions of images with few channels (grey, colours), where gathering the inputs under the kernel would
+// cost more than multiplying them. Neighbouring positions of an output line lie at a fixed step in the input,
+// so the inputs are read where they are: a block of positions times a few vectors of output channels stays in
+// registers while the taps go by. The gradient of the weights keeps a block of taps in registers instead,
+// while the positions go by. Padding is copied around the image first. Compiled for each instruction set.
+#include <algorithm>
+#include <vector>
+
+#include "knet/base/dispatch.hpp"
+#include "knet/base/threads.hpp"
+#include "knet/kernels/cpu/cpu_conv.hpp"
+#include "knet/kernels/cpu/cpu_elementwise.hpp"
+#include "knet/kernels/cpu/gemm.hpp"
+#include "knet/kernels/cpu/image.hpp"
+#include "knet/kernels/cpu/targets.hpp"
+
+#ifndef KNET_CONV_FEW_LINES  // once, not for every target
+#define KNET_CONV_FEW_LINES
+namespace knet::cpu_impl::few {
+
+using Int = std::int64_t;
+
+/// Positions of an output line and a panel of output channels.
+template <class T>
+struct Line {
+  const T* x;         ///< what the first tap of the first position reads
+  Int step;           ///< from there to the next position's
+  const Int* offset;  ///< of every tap and channel from its first
+  Int taps, positions;
+  T* y;               ///< of the first position, or its gradient
+  Int all, channels;  ///< of all panels: from one position to the next; of this one
+  T* weight;          ///< [taps][vectors of the panel], or the sums of their gradients
+  const T* bias;      ///< [vectors of the panel]
+};
+struct Loops {
+  Int lanes_f32, lanes_f64;  ///< of a vector
+  Int vectors;               ///< of a panel at most
+  void (*forward_f32)(const Line<float>&, Int vectors);
+  void (*forward_f64)(const Line<double>&, Int vectors);
+  void (*weight_f32)(const Line<float>&, Int vectors);
+  void (*weight_f64)(const Line<double>&, Int vectors);
+};
+
+}  // namespace knet::cpu_impl::few
+#endif
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "knet/kernels/cpu/conv_few.cpp"
+#include "hwy/foreach_target.h"
+// After foreach_target.
+#include "knet/kernels/cpu/vec-inl.hpp"
+
+#ifndef KNET_UNROLL_ALL
+#ifdef __clang__
+#define KNET_UNROLL_ALL _Pragma("clang loop unroll(full)")
+#else
+#define KNET_UNROLL_ALL _Pragma("GCC unroll 32")
+#endif
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace knet::cpu_impl::few::HWY_NAMESPACE {
+namespace {
+
+template <class T>
+using Vec = simd::HWY_NAMESPACE::Vec<T>;
+
+// Registers for sums; the others hold a weight or gradient of every vector and an input.
+constexpr int sums = HWY_TARGET == HWY_AVX3 ? 25 : 12;
+constexpr int most_vectors = HWY_TARGET == HWY_AVX3 ? 2 : 3;
+
+/// Vector v of a panel with so many channels: the last panel may have vectors without any.
+template <class T>
+HWY_INLINE Vec<T> load_channels(const T* p, int v, Int channels) {
+  constexpr Int L = Vec<T>::lanes;
+  return channels >= (v + 1) * L ? Vec<T>::load(p + v * L)
+                                 : Vec<T>::load_some(p + v * L, std::max<Int>(0, channels - v * L));
+}
+
+template <class T, int R, int V>
+HWY_NOINLINE void block(const Line<T>& l, Int first) {
+  constexpr Int L = Vec<T>::lanes;
+  const T* const x = l.x + first * l.step;
+  Vec<T> sum[R][V];
+  KNET_UNROLL_ALL
+  for (int r = 0; r < R; ++r) {
+    KNET_UNROLL_ALL
+    for (int v = 0; v < V; ++v) sum[r][v] = Vec<T>::load(l.bias + v * L);
+  }
+  const T* w = l.weight;
+  for (Int k = 0; k < l.taps; ++k, w += V * L) {
+    const T* const at = x + l.offset[k];
+    Vec<T> weight[V];
+    KNET_UNROLL_ALL
+    for (int v = 0; v < V; ++v) weight[v] = Vec<T>::load(w + v * L);
+    KNET_UNROLL_ALL
+    for (int r = 0; r < R; ++r) {
+      const auto input = Vec<T>::set(at[r * l.step]);
+      KNET_UNROLL_ALL
+      for (int v = 0; v < V; ++v) sum[r][v] = fma(input, weight[v], sum[r][v]);
+    }
+  }
+  T* y = l.y + first * l.all;
+  KNET_UNROLL_ALL
+  for (int r = 0; r < R; ++r, y += l.all) {
+    KNET_UNROLL_ALL
+    for (int v = 0; v < V; ++v) {
+      if (const Int n = l.channels - v * L; n >= L)
+        sum[r][v].store(y + v * L);
+      else if (n > 0)
+        sum[r][v].store_some(y + v * L, n);
+    }
+  }
+}
+/// Positions from `first` on, in blocks of R and smaller ones; the last may take some once more.
+template <class T, int V, int R, int... Smaller>
+void forward_of(const Line<T>& l, Int first) {
+  if constexpr (R * V <= sums) {
+    for (; first + R <= l.positions; first += R) block<T, R, V>(l, first);
+    if (first == l.positions) return;
+    if constexpr (sizeof...(Smaller) > 0) {
+      if (l.positions >= R && l.positions - first > std::max({Smaller...}))
+        return block<T, R, V>(l, l.positions - R);
+    }
+  }
+  if constexpr (sizeof...(Smaller) > 0) forward_of<T, V, Smaller...>(l, first);
+}
+template <class T>
+void forward(const Line<T>& l, Int vectors) {
+  if (vectors == 1)
+    forward_of<T, 1, 25, 12, 8, 4, 2, 1>(l, 0);
+  else if (vectors == 2)
+    forward_of<T, 2, 12, 8, 6, 4, 2, 1>(l, 0);
+  else
+    forward_of<T, 3, 8, 4, 2, 1>(l, 0);
+}
+
+template <class T, int K, int V>
+HWY_NOINLINE void add_taps(const Line<T>& l, Int first) {
+  constexpr Int L = Vec<T>::lanes;
+  const Int* const offset = l.offset + first;
+  T* const w = l.weight + first * V * L;
+  Vec<T> sum[K][V];
+  KNET_UNROLL_ALL
+  for (int k = 0; k < K; ++k) {
+    KNET_UNROLL_ALL
+    for (int v = 0; v < V; ++v) sum[k][v] = Vec<T>::load(w + (k * V + v) * L);
+  }
+  const T *x = l.x, *y = l.y;
+  for (Int p = 0; p < l.positions; ++p, x += l.step, y += l.all) {
+    Vec<T> gradient[V];
+    KNET_UNROLL_ALL
+    for (int v = 0; v < V; ++v) gradient[v] = load_channels(y, v, l.channels);
+    KNET_UNROLL_ALL
+    for (int k = 0; k < K; ++k) {
+      const auto input = Vec<T>::set(x[offset[k]]);
+      KNET_UNROLL_ALL
+      for (int v = 0; v < V; ++v) sum[k][v] = fma(input, gradient[v], sum[k][v]);
+    }
+  }
+  KNET_UNROLL_ALL
+  for (int k = 0; k < K; ++k) {
+    KNET_UNROLL_ALL
+    for (int v = 0; v < V; ++v) sum[k][v].store(w + (k * V + v) * L);
+  }
+}
+/// The largest block first; `first` taps are done.
+template <class T, int V, int K, int... Smaller>
+void weight_of(const Line<T>& l, Int first) {
+  if constexpr (K * V <= sums) {
+    for (; first + K <= l.taps; first += K) add_taps<T, K, V>(l, first);
+  }
+  if constexpr (sizeof...(Smaller) > 0) weight_of<T, V, Smaller...>(l, first);
+}
+template <class T>
+void weight(const Line<T>& l, Int vectors) {
+  if (vectors == 1)
+    weight_of<T, 1, 25, 12, 9, 5, 3, 1>(l, 0);
+  else if (vectors == 2)
+    weight_of<T, 2, 12, 9, 5, 3, 1>(l, 0);
+  else
+    weight_of<T, 3, 8, 4, 1>(l, 0);
+}
+
+Loops loops() {
+  return {Vec<float>::lanes, Vec<double>::lanes, most_vectors,  forward<float>,
+          forward<double>,   weight<float>,      weight<double>};
+}
+
+}  // namespace
+}  // namespace knet::cpu_impl::few::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace knet::cpu_impl {
+namespace few {
+HWY_EXPORT(loops);
+const Loops& best() {
+  static const Loops l = HWY_DYNAMIC_DISPATCH(loops)();
+  return l;
+}
+
+template <class T>
+struct Table;
+template <>
+struct Table<float> {
+  static Int lanes() { return best().lanes_f32; }
+  static auto forward() { return best().forward_f32; }
+  static auto weight() { return best().weight_f32; }
+};
+template <>
+struct Table<double> {
+  static Int lanes() { return best().lanes_f64; }
+  static auto forward() { return best().forward_f64; }
+  static auto weight() { return best().weight_f64; }
+};
+
+/// The images with their padding, channels last, and where the taps are.
+template <class T>
+class Padded {
+ public:
+  Padded(const ConvShape& s, const Array& x) : s_(s), copy_(copy_elements(s, x)) {
+    for (int d = 0; d < 3; ++d) size_[d] = extent(s, d);
+    const Int c = s.in_channels;
+    for (Int i = 0; i < s.kernel[0]; ++i) {
+      for (Int j = 0; j < s.kernel[1]; ++j) {
+        for (Int k = 0; k < s.kernel[2]; ++k) {
+          for (Int channel = 0; channel < c; ++channel)
+            offset.push_back(
+                ((i * s.dilation[0] * size_[1] + j * s.dilation[1]) * size_[2] + k * s.dilation[2]) * c +
+                channel);
+        }
+      }
+    }
+    if (!copy_.get()) {
+      data_ = x.as<const T>();
+      return;
+    }
+    data_ = copy_.get();
+    const Image<const T> from = image<const T>(x);
+    const Int planes = size_[0] * size_[1], line = size_[2] * c;
+    parallel_for(s.n * planes, std::max<Int>(1, 16384 / line), [&](Int b, Int e) {
+      for (; b < e; ++b)
+        copy_line(from, b / planes, b % planes / size_[1], b % size_[1], copy_.get() + b * line);
+    });
+  }
+  /// What the first tap of output line (n, d, h) reads.
+  const T* line(Int n, Int d, Int h) const {
+    return data_ +
+           ((n * size_[0] + d * s_.stride[0]) * size_[1] + h * s_.stride[1]) * size_[2] * s_.in_channels;
+  }
+
+  std::vector<Int> offset;
+
+ private:
+  // What the outputs read of a dimension.
+  static Int extent(const ConvShape& s, int d) {
+    return (s.out[d] - 1) * s.stride[d] + (s.kernel[d] - 1) * s.dilation[d] + 1;
+  }
+  static Int copy_elements(const ConvShape& s, const Array& x) {
+    bool same = image<const T>(x).channels_last(s.in_channels);
+    Int n = s.n * s.in_channels;
+    for (int d = 0; d < 3; ++d) same = same && s.pad[d] == 0 && extent(s, d) == s.in[d], n *= extent(s, d);
+    return same ? 0 : n;
+  }
+  void copy_line(const Image<const T>& x, Int n, Int d, Int h, T* out) const {
+    const Int c = s_.in_channels;
+    d -= s_.pad[0], h -= s_.pad[1];
+    if (d < 0 || d >= x.size[0] || h < 0 || h >= x.size[1]) {
+      std::fill_n(out, size_[2] * c, T(0));
+      return;
+    }
+    const T* line = x.data + n * x.image + d * x.at[0] + h * x.at[1];
+    const Int low = std::min(s_.pad[2], size_[2]),
+              high = std::clamp(x.size[2] + s_.pad[2], low, size_[2]);  // between them there are inputs
+    out = std::fill_n(out, low * c, T(0));
+    for (Int w = low; w < high; ++w) {
+      for (Int i = 0; i < c; ++i) *out++ = line[(w - s_.pad[2]) * x.at[2] + i * x.channel];
+    }
+    std::fill_n(out, (size_[2] - high) * c, T(0));
+  }
+
+  const ConvShape& s_;
+  Int size_[3];
+  PoolBuffer<T> copy_;
+  const T* data_;
+};
+
+/// The output channels in panels of a few vectors.
+template <class T>
+struct Panels {
+  Int lanes = Table<T>::lanes(), count, vectors, width;
+  explicit Panels(Int channels) {
+    const Int all = (channels + lanes - 1) / lanes;
+    count = (all + best().vectors - 1) / best().vectors;
+    vectors = (all + count - 1) / count;
+    width = vectors * lanes;
+  }
+};
+
+/// f(offset of output channel o and input channel c, tap) in w.
+template <class F>
+void for_weights(const ConvShape& s, const Array& w, Int o, const F& f) {
+  Int tap = 0;
+  for (Int i = 0; i < s.kernel[0]; ++i) {
+    for (Int j = 0; j < s.kernel[1]; ++j) {
+      for (Int k = 0; k < s.kernel[2]; ++k) {
+        for (Int c = 0; c < s.in_channels; ++c)
+          f(o * w.stride[0] + c * w.stride[1] + i * w.stride[2] + j * w.stride[3] + k * w.stride[4], tap++);
+      }
+    }
+  }
+}
+
+template <class T>
+void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
+  const Padded<T> x(s, ax);
+  const Panels<T> panels(s.out_channels);
+  const Int taps = static_cast<Int>(x.offset.size()), size = panels.count * panels.width;
+  const PoolBuffer<T> weights(taps * size), bias(size);
+  std::fill_n(weights.get(), taps * size, T(0));
+  std::fill_n(bias.get(), size, T(0));
+  if (e.bias) std::copy_n(static_cast<const T*>(e.bias), s.out_channels, bias.get());
+  for (Int o = 0; o < s.out_channels; ++o) {
+    T* const to = weights.get() + o / panels.width * panels.width * taps + o % panels.width;
+    for_weights(s, w, o, [&](Int offset, Int tap) { to[tap * panels.width] = w.as<const T>()[offset]; });
+  }
+  const auto forward = Table<T>::forward();
+  const Int lines = s.out[0] * s.out[1], work = s.out[2] * taps * s.out_channels;
+  parallel_for(s.n * lines, std::max<Int>(1, 200'000 / std::max<Int>(1, work)), [&](Int b, Int end) {
+    for (; b < end; ++b) {
+      T* const y = ay.as<T>() + b * s.out[2] * s.out_channels;
+      for (Int p = 0; p < panels.count; ++p) {
+        const Int first = p * panels.width;
+        forward({x.line(b / lines, b % lines / s.out[1], b % s.out[1]), s.stride[2] * s.in_channels,
+                 x.offset.data(), taps, s.out[2], y + first, s.out_channels,
+                 std::min(panels.width, s.out_channels - first), weights.get() + first * taps,
+                 bias.get() + first},
+                panels.vectors);
+      }
+      if (e.activation != Unary::identity)
+        apply_activation(e.activation, e.alpha, y, 1, s.out[2] * s.out_channels, s.out[2] * s.out_channels);
+    }
+  });
+}
+
+// `dy` has its channels last. The images are cut into parts by their number alone: the same bits for any
+// number of threads.
+template <class T>
+void conv_grad_weight(const ConvShape& s, const Array& ax, const T* dy, const Array& dw) {
+  const Padded<T> x(s, ax);
+  const Panels<T> panels(s.out_channels);
+  const Int taps = static_cast<Int>(x.offset.size()), size = taps * panels.count * panels.width;
+  const Int lines = s.n * s.out[0] * s.out[1], parts = std::clamp<Int>(lines / 16, 1, 32);
+  const PoolBuffer<T> sums(size * parts);
+  std::fill_n(sums.get(), size * parts, T(0));
+  const auto weight = Table<T>::weight();
+  const Int work = lines * s.out[2] * taps * s.out_channels;
+  parallel_for(parts, work < 400'000 ? parts : 1, [&](Int b, Int end) {
+    for (; b < end; ++b) {
+      for (Int p = 0; p < panels.count; ++p) {
+        const Int first = p * panels.width;
+        for (Int line = lines * b / parts; line < lines * (b + 1) / parts; ++line) {
+          const Int plane = s.out[0] * s.out[1];
+          weight(
+              {x.line(line / plane, line % plane / s.out[1], line % s.out[1]), s.stride[2] * s.in_channels,
+               x.offset.data(), taps, s.out[2], const_cast<T*>(dy) + line * s.out[2] * s.out_channels + first,
+               s.out_channels, std::min(panels.width, s.out_channels - first),
+               sums.get() + b * size + first * taps, nullptr},
+              panels.vectors);
+        }
+      }
+    }
+  });
+  for (Int p = 1; p < parts; ++p) {
+    for (Int i = 0; i < size; ++i) sums.get()[i] += sums.get()[p * size + i];
+  }
+  for (Int o = 0; o < s.out_channels; ++o) {
+    const T* const from = sums.get() + o / panels.width * panels.width * taps + o % panels.width;
+    for_weights(s, dw, o, [&](Int offset, Int tap) { dw.as<T>()[offset] = from[tap * panels.width]; });
+  }
+}
+
+}  // namespace few
+
+bool has_few_channels(const ConvShape& s, std::int64_t most_inputs) {
+  std::int64_t taps = s.in_channels;
+  for (int d = 0; d < 3; ++d) {
+    taps *= s.kernel[d];
+    if (s.out[d] == 0) return false;
+  }
+  return s.groups == 1 && s.in_channels <= most_inputs && s.out_channels >= 4 && taps <= 512 && s.n > 0;
+}
+void conv_few(const ConvShape& s, const Array& x, const Array& w, const Array& y, const Epilogue& e) {
+  dispatch_float("conv", x.dtype, [&]<class T>(type<T>) { few::conv<T>(s, x, w, y, e); });
+}
+void conv_few_grad_weight(const ConvShape& s, const Array& x, const void* dy, const Array& dw) {
+  dispatch_float("conv", x.dtype,
+                 [&]<class T>(type<T>) { few::conv_grad_weight<T>(s, x, static_cast<const T*>(dy), dw); });
+}
+
+}  // namespace knet::cpu_impl
+#endif

@@ -7,7 +7,8 @@ install(DIRECTORY knet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
   PATTERN "*.hpp" PATTERN "*.inc"
   PATTERN "kernels" EXCLUDE
   PATTERN "access.hpp" EXCLUDE PATTERN "storage.hpp" EXCLUDE
-  PATTERN "record.hpp" EXCLUDE PATTERN "cell.hpp" EXCLUDE
+  PATTERN "record.hpp" EXCLUDE PATTERN "cell.hpp" EXCLUDE PATTERN "observe.hpp" EXCLUDE
+  PATTERN "event_file.hpp" EXCLUDE PATTERN "append_file.hpp" EXCLUDE
   PATTERN "elementwise.hpp" EXCLUDE PATTERN "functor_tensor.hpp" EXCLUDE PATTERN "linear.hpp" EXCLUDE
   PATTERN "product.hpp" EXCLUDE PATTERN "views.hpp" EXCLUDE
   PATTERN "text.hpp" EXCLUDE PATTERN "dispatch.hpp" EXCLUDE

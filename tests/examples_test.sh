@@ -36,6 +36,13 @@ if [ ! -d "$clothes" ]; then
   say "no Fashion-MNIST in $clothes (apt install dataset-fashion-mnist): mnist_cnn and gan_mlp are skipped"
   exit 0
 fi
+"$examples/mnist_mlp" --data fashion_mnist --folder "$clothes" --epochs 1 --batch 500 --hidden 16 --quiet --summary \
+  --log "$work/log.csv" --tensorboard "$work/board" --trace "$work/trace.json" > "$work/out"
+[ "$(tail -n 1 "$work/out" | cut -d: -f1)" = "test accuracy" ] || die "mnist_mlp: $(cat "$work/out")"
+grep -q "FLOPs" "$work/out" || die "mnist_mlp printed no summary"
+[ "$(wc -l < "$work/log.csv")" = 2 ] || die "mnist_mlp's log: $(cat "$work/log.csv")"
+[ -s "$work/trace.json" ] || die "mnist_mlp wrote no trace"
+ls "$work/board" | grep -q tfevents || die "mnist_mlp wrote no events"
 "$examples/mnist_cnn" --data fashion_mnist --folder "$clothes" --limit 6000 --epochs 2 --quiet --save "$work/cnn.safetensors" > "$work/out"
 check "$work/out" "test accuracy:" ">" 70
 "$examples/gan_mlp" --data fashion_mnist --folder "$clothes" --limit 640 --epochs 2 --hidden 64 --quiet --every 2 \

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "knet/autograd/cell.hpp"
+#include "knet/autograd/observe.hpp"
 #include "knet/autograd/record.hpp"
 #include "knet/base/text.hpp"
 #include "knet/device/pool.hpp"
@@ -133,11 +134,13 @@ Node* make_node(Tensor& y, const char* name, const Tensor* const* inputs, int n)
   for (int i = 0; i < n; ++i) in[i] = inputs && tracked(*inputs[i]) ? TensorAccess::node(*inputs[i]) : -1;
   TensorAccess::mark(y, state.epoch, static_cast<std::int32_t>(r.nodes.size()));
   r.nodes.push_back(node);
+  if (watched()) [[unlikely]]
+    tell_recorded(name, y, inputs, n);
   return node;
 }
 
 Tensor leaf(Param::Cell* c) {
-  if (!state.on || c->frozen) return c->value;
+  if (!state.on || (c->frozen && !(watched() && traced()))) return c->value;
   Recorder& r = recorder();
   Tensor outer;
   // A leaf for every tape that runs: gradients of the inner one flow on to the outer one through it.
@@ -153,6 +156,8 @@ Tensor leaf(Param::Cell* c) {
       c->retain();
       if (level > 1) n->backward([](const Tensor& dy, Gradients& g) { g.add(0, dy); });
       r.leaves.insert(state.epoch, c, level, TensorAccess::node(y));
+      if (watched()) [[unlikely]]
+        tell_read(c->id, y);
     }
     outer = std::move(y);
   }
@@ -263,7 +268,12 @@ struct BackwardPass {
           if (s.rows) s.dense = rows_to_dense(s.ids, s.rows, n.cell->value.shape());
           const Tensor dy = std::move(s.dense);
           g.node_ = &n;
-          n.run(n, dy, g);
+          if (tape::watched()) [[unlikely]] {
+            const tape::TellBackward told(n.name, dy);
+            n.run(n, dy, g);
+          } else {
+            n.run(n, dy, g);
+          }
         }
       }
       s = {};

@@ -21,14 +21,14 @@ bool can_save_png() { return true; }
 bool can_save_png() { return false; }
 #endif
 
-void save_png(const std::string& path, const Tensor& image) {
-  check_defined("save_png", image);
+std::vector<std::byte> encode_png(const Tensor& image) {
+  check_defined("encode_png", image);
   const int n = image.ndim();
   const std::int64_t channels = n == 3 ? image.size(0) : 1;
   if (n < 2 || n > 3 || (channels != 1 && channels != 3) || image.numel() == 0)
-    fail<ShapeError>("save_png: image is ", image.shape(), ", expected [H, W], [1, H, W] or [3, H, W]");
+    fail<ShapeError>("encode_png: image is ", image.shape(), ", expected [H, W], [1, H, W] or [3, H, W]");
   if (image.dtype() != u8 && !image.floating())
-    fail<DTypeError>("save_png: expects floating values or u8, not ", image.dtype());
+    fail<DTypeError>("encode_png: expects floating values or u8, not ", image.dtype());
 #ifdef KNET_WITH_PNG
   const std::int64_t height = image.size(-2), width = image.size(-1);
   const std::vector<double> values = image.detach().to_vector<double>();
@@ -50,12 +50,14 @@ void save_png(const std::string& path, const Tensor& image) {
   png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(header);
   std::vector<std::byte> file(bytes);
   if (!png_image_write_to_memory(&header, file.data(), &bytes, 0, pixels.data(), 0, nullptr))
-    fail<IoError>("save_png: ", path, ": ", static_cast<const char*>(header.message));
-  write_file(path, {file.data(), static_cast<std::size_t>(bytes)});
+    fail<IoError>("encode_png: ", static_cast<const char*>(header.message));
+  file.resize(bytes);
+  return file;
 #else
-  fail<IoError>("save_png: ", path, ": the library was built without libpng");
+  fail<IoError>("encode_png: the library was built without libpng");
 #endif
 }
+void save_png(const std::string& path, const Tensor& image) { write_file(path, encode_png(image)); }
 
 Tensor image_grid(const Tensor& images, std::int64_t columns, std::int64_t space) {
   check_defined("image_grid", images);

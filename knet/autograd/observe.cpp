@@ -36,7 +36,7 @@ struct Seen {
   std::size_t n = 0;
   const char* function = nullptr;
 
-  void see(const Array& a) {
+  [[gnu::noinline]] void see(const Array& a) {
     if (a.data && n < std::size(arrays))
       arrays[n++] = Shape(std::span<const std::int64_t>(a.size, static_cast<std::size_t>(a.ndim)));
   }
@@ -76,6 +76,16 @@ double count(const First& first, const A&... rest) {
   }
 }
 
+/// Around a kernel; compiled once for all of them.
+struct Telling {
+  [[gnu::noinline]] Telling(const char* name, const Seen& seen, double flops) {
+    tell([&](Observer& o) { o.kernel_begins({name, seen.function, {seen.arrays, seen.n}, flops}); });
+  }
+  [[gnu::noinline]] ~Telling() {
+    tell([](Observer& o) { o.kernel_ends(); });
+  }
+};
+
 template <std::size_t I, class F>
 struct Reporting;
 template <std::size_t I, class R, class... A>
@@ -87,14 +97,7 @@ struct Reporting<I, R (*)(A...)> {
     if (telling || name == "packed_bytes" || !tape::watched()) return f(a...);
     Seen seen;
     (seen.see(a), ...);
-    tell([&](Observer& o) {
-      o.kernel_begins({name.data(), seen.function, {seen.arrays, seen.n}, count<I>(a...)});
-    });
-    struct End {
-      ~End() {
-        tell([](Observer& o) { o.kernel_ends(); });
-      }
-    } end;
+    const Telling told(name.data(), seen, count<I>(a...));
     return f(a...);
   }
 };

@@ -113,7 +113,11 @@ class Recorder : public Observer {
   }
   void kernel_ends() override { end(Kind::kernel); }
   void recorded(const char* name, const Tensor& y, std::span<const Tensor* const> inputs) override {
-    if (std::string_view(name) == "param") return;
+    if (std::string_view(name) == "param") {
+      // What came before, the batch's rows say, is not this operator's.
+      with_log([](ThreadLog& log, Nanoseconds) { log.first = 0, log.flops = 0; });
+      return;
+    }
     std::string shapes;
     for (const Tensor* x : inputs) {
       if (x && *x) shapes += (shapes.empty() ? "" : " ") + to_string(x->shape());

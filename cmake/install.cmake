@@ -12,7 +12,7 @@ install(DIRECTORY knet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
   PATTERN "elementwise.hpp" EXCLUDE PATTERN "functor_tensor.hpp" EXCLUDE PATTERN "linear.hpp" EXCLUDE
   PATTERN "product.hpp" EXCLUDE PATTERN "views.hpp" EXCLUDE
   PATTERN "text.hpp" EXCLUDE PATTERN "dispatch.hpp" EXCLUDE
-  PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE)
+  PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "image_codec.hpp" EXCLUDE PATTERN "font.hpp" EXCLUDE PATTERN "transforms_image.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE)
 install(EXPORT KnetLayersTargets NAMESPACE KnetLayers:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
 set(KNET_STATIC_DEPENDENCIES "")
 if(NOT BUILD_SHARED_LIBS)
@@ -25,6 +25,9 @@ if(NOT BUILD_SHARED_LIBS)
   endif()
   if(PNG_FOUND)
     string(APPEND KNET_STATIC_DEPENDENCIES "\nfind_dependency(PNG)")
+  endif()
+  if(JPEG_FOUND)
+    string(APPEND KNET_STATIC_DEPENDENCIES "\nfind_dependency(JPEG)")
   endif()
 endif()
 configure_package_config_file(cmake/KnetLayersConfig.cmake.in KnetLayersConfig.cmake
@@ -40,6 +43,9 @@ if(CURL_FOUND)
 endif()
 if(PNG_FOUND)
   string(APPEND KNET_PC_PRIVATE " -lpng")
+endif()
+if(JPEG_FOUND)
+  string(APPEND KNET_PC_PRIVATE " -ljpeg")
 endif()
 configure_file(cmake/knet.pc.in knet.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/KnetLayersConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/KnetLayersConfigVersion.cmake

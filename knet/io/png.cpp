@@ -1,11 +1,11 @@
 #include "knet/io/png.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "knet/base/text.hpp"
 #include "knet/io/atomic_file.hpp"
+#include "knet/io/image_codec.hpp"
 #include "knet/tensor/access.hpp"
 #include "knet/tensor/factories.hpp"
 
@@ -22,34 +22,16 @@ bool can_save_png() { return false; }
 #endif
 
 std::vector<std::byte> encode_png(const Tensor& image) {
-  check_defined("encode_png", image);
-  const int n = image.ndim();
-  const std::int64_t channels = n == 3 ? image.size(0) : 1;
-  if (n < 2 || n > 3 || (channels != 1 && channels != 3) || image.numel() == 0)
-    fail<ShapeError>("encode_png: image is ", image.shape(), ", expected [H, W], [1, H, W] or [3, H, W]");
-  if (image.dtype() != u8 && !image.floating())
-    fail<DTypeError>("encode_png: expects floating values or u8, not ", image.dtype());
+  const Pixels pixels = to_pixels("encode_png", image);
 #ifdef KNET_WITH_PNG
-  const std::int64_t height = image.size(-2), width = image.size(-1);
-  const std::vector<double> values = image.detach().to_vector<double>();
-  std::vector<std::uint8_t> pixels(values.size());
-  const double scale = image.dtype() == u8 ? 1 : 255;
-  for (std::int64_t c = 0; c < channels; ++c) {
-    for (std::int64_t i = 0; i < height * width; ++i) {
-      const double v = values[static_cast<std::size_t>(c * height * width + i)] * scale;
-      pixels[static_cast<std::size_t>(i * channels + c)] =
-          v > 0 ? static_cast<std::uint8_t>(std::lround(std::min(v, 255.0)))
-                : std::uint8_t{0};  // NaN is black
-    }
-  }
   png_image header{};
   header.version = PNG_IMAGE_VERSION;
-  header.width = static_cast<png_uint_32>(width);
-  header.height = static_cast<png_uint_32>(height);
-  header.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  header.width = static_cast<png_uint_32>(pixels.width);
+  header.height = static_cast<png_uint_32>(pixels.height);
+  header.format = pixels.channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
   png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(header);
   std::vector<std::byte> file(bytes);
-  if (!png_image_write_to_memory(&header, file.data(), &bytes, 0, pixels.data(), 0, nullptr))
+  if (!png_image_write_to_memory(&header, file.data(), &bytes, 0, pixels.values.data(), 0, nullptr))
     fail<IoError>("encode_png: ", static_cast<const char*>(header.message));
   file.resize(bytes);
   return file;

@@ -1,6 +1,7 @@
 // Images made ready for a model: resized, cropped, flipped, their colours changed, turned into numbers. The
-// functions take one image [C, H, W], u8 or floating, and give a new one; on u8 their results are PIL's and
-// torchvision's (on PIL images). Memory keeps the channels of a pixel side by side.
+// functions take one image [C, H, W], u8 or floating, and give a new one; on u8 their results are the bits of
+// PIL 11 and of torchvision on PIL images (PIL 13 may resize the columns first, and then differs by a grey
+// level). Memory keeps the channels of a pixel side by side.
 //
 //   transforms::Pipeline prepare{transforms::RandomResizedCrop{.height = 224, .width = 224},
 //                                transforms::RandomFlip{}, transforms::to_float, transforms::Normalize{}};

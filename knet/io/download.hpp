@@ -20,7 +20,7 @@ bool offline();
 std::vector<std::byte> download(const std::string& url, std::uint64_t limit);
 
 struct DownloadOptions {
-  std::string sha256;                            ///< 64 hexadecimal digits the file must have; "": any
+  std::string sha256 = {};                       ///< 64 hexadecimal digits the file must have; "": any
   std::uint64_t limit = std::uint64_t{1} << 40;  ///< more bytes are an error
   int attempts = 4;                              ///< connections, each going on where the last one was cut
   double pause = 1;   ///< seconds before the second attempt, doubled for each further one

@@ -124,14 +124,14 @@ std::string number(double v, double step) {
   return s;
 }
 
-// Borders and about five ticks at multiples of 1, 2 or 5 times a power of ten.
+// Borders and four to eight ticks at multiples of 1, 2 or 5 times a power of ten.
 Axis linear(double low, double high, bool widen) {
   if (!(low <= high)) low = 0, high = 1;
   if (high - low <= 1e-12 * std::max(std::abs(low), std::abs(high))) {
     const double by = low == 0 ? 1 : std::abs(low) * 0.1;
     low -= by, high += by;
   }
-  const double rough = high / 5 - low / 5, power = std::pow(10.0, std::floor(std::log10(rough)));
+  const double rough = high / 7 - low / 7, power = std::pow(10.0, std::floor(std::log10(rough)));
   const double step = rough <= power * 1.0001 ? power
                       : rough <= 2 * power    ? 2 * power
                       : rough <= 5 * power    ? 5 * power
@@ -223,7 +223,7 @@ Tensor plot(const std::vector<Series>& series, const PlotOptions& o) {
     const int x = static_cast<int>(std::lround(xs.place(t.at, b.left, b.right - 1)));
     c.fill({x, b.top, x + 1, b.bottom}, pale);
     c.fill({x, b.bottom, x + 1, b.bottom + 4}, ink);
-    const int start = x - width_of(t.label) / 2 + zoom / 2;
+    const int start = std::min(x - width_of(t.label) / 2, o.width - width_of(t.label));
     if (start < free) continue;
     c.write(start, b.bottom + gap, t.label);
     free = start + width_of(t.label) + letter;

@@ -59,7 +59,10 @@ class Unpacking {
   }
 
   [[noreturn]] void refuse(const TarEntry& e, const char* what) const {
-    fail<IoError>("unpack_tar: ", path_, ": \"", e.name.substr(0, 200), "\" ", what);
+    std::string name = e.name.substr(0, 200);
+    for (char& c : name)
+      if (static_cast<unsigned char>(c) < ' ') c = '?';  // a message ends at a null byte
+    fail<IoError>("unpack_tar: ", path_, ": \"", name, "\" ", what);
   }
 
  private:
@@ -70,7 +73,7 @@ class Unpacking {
   std::vector<std::string> split(const TarEntry& e) const {
     const std::string& n = e.name;
     if (n.size() > 4096) refuse(e, "is too long a name");
-    if (n.find('\0') != std::string::npos) refuse(e, "is followed by a null byte");
+    if (n.find('\0') != std::string::npos) refuse(e, "holds a null byte");
     if (n.starts_with('/')) refuse(e, "is an absolute path");
     std::vector<std::string> parts;
     for (std::size_t at = 0; at <= n.size();) {

@@ -42,6 +42,27 @@ void on_read(png_structp png, png_bytep to, std::size_t n) {
   r.position += n;
 }
 
+std::uint64_t number(const ImageFile& f, std::size_t at) {
+  std::uint64_t v = 0;
+  for (std::size_t i = 0; i < 4; ++i) v = v << 8 | std::to_integer<std::uint64_t>(f.bytes[at + i]);
+  return v;
+}
+// libpng allocates some chunks by the length that they claim: do they all lie inside the file?
+void check_chunks(const ImageFile& f) {
+  constexpr std::uint64_t frame = 12;  // length, name, checksum
+  for (std::size_t at = 8;;) {
+    const std::size_t left = f.bytes.size() - at;
+    if (left < frame || number(f, at) > left - frame)
+      fail<IoError>("read_image: ", f.name, ": truncated PNG: a chunk at byte ", at,
+                    " ends behind the file of ", f.bytes.size(), " bytes");
+    const std::uint64_t name = number(f, at + 4), length = number(f, at);
+    if (at == 8 && (name != 0x49484452 || length != 13))  // IHDR
+      fail<IoError>("read_image: ", f.name, ": damaged PNG: its header is not the first chunk");
+    if (name == 0x49454e44) return;  // IEND
+    at += frame + static_cast<std::size_t>(length);
+  }
+}
+
 struct Header {
   png_uint_32 width, height;
   int depth, colours, passes;
@@ -91,15 +112,9 @@ bool read_rows(Reader& r, const Header& h, std::uint8_t* to) {
 }  // namespace
 
 Pixels decode_png(const ImageFile& f, const ImageOptions& o) {
+  check_chunks(f);
   // The size comes first, in a chunk of its own: look at it before libpng allocates rows.
-  const auto number = [&](std::size_t at) {
-    std::uint64_t v = 0;
-    for (std::size_t i = 0; i < 4; ++i) v = v << 8 | std::to_integer<std::uint64_t>(f.bytes[at + i]);
-    return v;
-  };
-  if (f.bytes.size() < 33)
-    fail<IoError>("read_image: ", f.name, ": truncated PNG: ", f.bytes.size(), " bytes");
-  check_image_size(f, o, number(16), number(20));
+  check_image_size(f, o, number(f, 16), number(f, 20));
   Reader r(f);
   r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
   r.info = r.png ? png_create_info_struct(r.png) : nullptr;

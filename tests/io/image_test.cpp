@@ -122,7 +122,7 @@ std::string claim(std::uint32_t w, std::uint32_t h) {
     for (int k = 0; k < 8; ++k) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
   }
   for (int i = 24; i >= 0; i -= 8) s += static_cast<char>(~crc >> i & 255);
-  return s + hex("00000000 49444154 35af061e");  // an empty IDAT
+  return s + hex("00000000 49444154 35af061e 00000000 49454e44 ae426082");  // empty IDAT, IEND
 }
 
 TEST_F(Images, ClaimsCostNothing) {
@@ -150,6 +150,17 @@ TEST_F(Images, ClaimsCostNothing) {
                               "can not hold"));
             }),
             std::size_t{1} << 20);
+}
+
+TEST_F(Images, ChunksOfAGigabyte) {
+  if (!io::can_save_png()) GTEST_SKIP() << "built without libpng";
+  // libpng allocates an eXIf chunk as long as it says to be (found by fuzzing).
+  std::string s = claim(13, 9);
+  s.insert(33, hex("4000001a 65584966 4d4d002a"));
+  EXPECT_LT(
+      most_memory([&] { EXPECT_TRUE(has(error_of([&] { io::read_image(bytes(s)); }), "chunk at byte 33")); }),
+      std::size_t{1} << 20);
+  EXPECT_TRUE(has(error_of([&] { io::read_image(bytes(claim(1, 1).erase(8, 25))); }), "not the first chunk"));
 }
 
 TEST_F(Images, WhatIsNone) {

@@ -12,7 +12,8 @@ install(DIRECTORY knet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
   PATTERN "elementwise.hpp" EXCLUDE PATTERN "functor_tensor.hpp" EXCLUDE PATTERN "linear.hpp" EXCLUDE
   PATTERN "product.hpp" EXCLUDE PATTERN "views.hpp" EXCLUDE
   PATTERN "text.hpp" EXCLUDE PATTERN "dispatch.hpp" EXCLUDE
-  PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "image_codec.hpp" EXCLUDE PATTERN "font.hpp" EXCLUDE PATTERN "transforms_image.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE)
+  PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "image_codec.hpp" EXCLUDE PATTERN "font.hpp" EXCLUDE PATTERN "transforms_image.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE
+  PATTERN "json_file.hpp" EXCLUDE PATTERN "vocabulary_files.hpp" EXCLUDE PATTERN "word_vector_file.hpp" EXCLUDE)
 install(EXPORT KnetLayersTargets NAMESPACE KnetLayers:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
 set(KNET_STATIC_DEPENDENCIES "")
 if(NOT BUILD_SHARED_LIBS)
@@ -34,7 +35,7 @@ configure_package_config_file(cmake/KnetLayersConfig.cmake.in KnetLayersConfig.c
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
 write_basic_package_version_file(KnetLayersConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 file(RELATIVE_PATH KNET_PC_TO_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
-set(KNET_PC_PRIVATE "-lz -lhwy")
+set(KNET_PC_PRIVATE "-lz -lhwy -lutf8proc")
 if(KNET_WITH_OPENMP)
   string(APPEND KNET_PC_PRIVATE " ${OpenMP_CXX_FLAGS}")
 endif()

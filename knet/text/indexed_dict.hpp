@@ -2,9 +2,12 @@
 #pragma once
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <sstream>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "knet/base/error.hpp"
@@ -15,13 +18,33 @@ namespace detail {
 [[noreturn]] void missing_element(const std::string& element);
 [[noreturn]] void missing_id(std::int64_t id, std::size_t size);
 [[noreturn]] void bad_vocabulary(const char* what);
+[[noreturn]] void bad_element(const std::string& path, const std::string& element);
+
+/// An element as text, for messages and files.
+template <class T>
+std::string element_text(const T& e) {
+  if constexpr (std::convertible_to<const T&, std::string>) {
+    return e;
+  } else if constexpr (requires(std::ostream & o) { o << e; }) {
+    std::ostringstream s;
+    s << e;
+    return s.str();
+  } else {
+    return "(an element)";
+  }
+}
+void save_elements(const std::string& path, const std::vector<std::string>& elements);
+std::vector<std::string> load_elements(const std::string& path);
+std::string char_text(char c);
+char char_of_text(const std::string& path, const std::string& text);
 }  // namespace detail
 
 /// IndexedDict<std::string> words{"this", "is"};  words["is"] == 1, words[0] == "this". An element is in it
-/// once; what comes again keeps its first id.
-template <class T>
+/// once; what comes again keeps its first id. Elements are of any type with a hash, not integers.
+template <class T, class Hash = std::hash<T>>
 requires(!std::integral<T> || std::same_as<T, char>) class IndexedDict {
  public:
+  using value_type = T;
   IndexedDict() = default;
   IndexedDict(std::initializer_list<T> elements) { append(elements); }
   explicit IndexedDict(const std::vector<T>& elements) { append(elements); }
@@ -44,11 +67,7 @@ requires(!std::integral<T> || std::same_as<T, char>) class IndexedDict {
   /// The id of an element; ValueError when it is not there.
   std::int64_t id(const T& element) const {
     const auto it = ids_.find(element);
-    if (it == ids_.end()) {
-      std::ostringstream s;
-      s << element;
-      detail::missing_element(s.str());
-    }
+    if (it == ids_.end()) detail::missing_element(detail::element_text(element));
     return it->second;
   }
   /// The same for many.
@@ -88,7 +107,44 @@ requires(!std::integral<T> || std::same_as<T, char>) class IndexedDict {
 
  private:
   std::vector<T> elements_;
-  std::map<T, std::int64_t> ids_;
+  std::unordered_map<T, std::int64_t, Hash> ids_;
 };
+
+/// Writes the elements in order, as a JSON file that people can read and edit; the old file stays whole if
+/// anything fails. Elements are strings, characters, or anything that is written with `<<` and read with
+/// `>>`. ValueError when one is not UTF-8; IoError.
+template <class T, class H>
+void save_dict(const std::string& path, const IndexedDict<T, H>& dict) {
+  std::vector<std::string> texts;
+  texts.reserve(dict.size());
+  for (const T& e : dict) {
+    if constexpr (std::same_as<T, char>)
+      texts.push_back(detail::char_text(e));
+    else
+      texts.push_back(detail::element_text(e));
+  }
+  detail::save_elements(path, texts);
+}
+/// auto words = load_dict<std::string>("words.json");  IoError, with the file and what was expected, for
+/// anything that save_dict does not write, and for elements that are there twice.
+template <class T, class H = std::hash<T>>
+IndexedDict<T, H> load_dict(const std::string& path) {
+  IndexedDict<T, H> dict;
+  for (const std::string& s : detail::load_elements(path)) {
+    const std::size_t before = dict.size();
+    if constexpr (std::same_as<T, char>) {
+      dict.push_back(detail::char_of_text(path, s));
+    } else if constexpr (std::constructible_from<T, const std::string&>) {
+      dict.push_back(T(s));
+    } else {
+      std::istringstream in(s);
+      T e;
+      if (!(in >> e) || in.peek() != std::istringstream::traits_type::eof()) detail::bad_element(path, s);
+      dict.push_back(e);
+    }
+    if (dict.size() == before) detail::bad_element(path, s);
+  }
+  return dict;
+}
 
 }  // namespace knet

@@ -30,6 +30,16 @@ for model in lstm gpt; do
 done
 if "$examples/char_lm" --text "$work/none" 2> "$work/out"; then die "char_lm took a file that is not there"; fi
 
+# Word vectors: what kind of thing is a word that was not in the lists?
+vectors=${KNET_DATA:-$source/../shared/data}/glove/glove.20k.100d.txt.gz
+if [ -f "$vectors" ]; then
+  "$examples/glove_classifier" --vectors "$vectors" --splits 2 --steps 60 --ask "brown rice" > "$work/out"
+  check "$work/out" "held-out accuracy:" ">" 80
+  grep -q "brown rice: food" "$work/out" || die "$(cat "$work/out")"
+else
+  say "no $vectors: glove_classifier is skipped"
+fi
+
 # Images: Debian's Fashion-MNIST, where it is installed.
 clothes=${KNET_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}
 if [ ! -d "$clothes" ]; then

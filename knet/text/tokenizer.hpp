@@ -4,6 +4,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -154,6 +155,9 @@ struct Tokenizer {
   /// byte for byte, valid UTF-8 or not, as long as no normaliser, prefix blank or added token changed it.
   /// ValueError for an id without a token.
   std::string decode(const std::vector<std::int64_t>& ids, bool special = false) const;
+  std::string decode(std::initializer_list<std::int64_t> ids, bool special = false) const {
+    return decode(std::vector<std::int64_t>(ids), special);
+  }
   std::string decode(const Tensor& ids, bool special = false) const;
 
   /// The model's tokens.

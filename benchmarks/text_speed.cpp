@@ -35,7 +35,7 @@ std::vector<std::string> lines_of(const std::string& s) {
 
 Tokenizer word_piece(const std::vector<std::string>& lines) {
   VocabularyBuilder words;
-  Pieces pieces;
+  TextPieces pieces;
   for (const auto& line : lines) {
     const std::string normal = normalizers::Bert{}(line);
     pieces.list.clear();

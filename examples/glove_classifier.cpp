@@ -4,8 +4,9 @@
 //   build/release/examples/glove_classifier --vectors glove.6B.100d.txt --ask "iceland" --ask "brown rice"
 //
 // Any file of word vectors will do (GloVe, word2vec, fastText; gzip too). A phrase is the mean of its words'
-// vectors. With the first 20,000 words of GloVe 6B in 100 dimensions, a quarter of the words held out and
-// five random splits: RESULT. With random vectors in their place (--random), as a check: 10 %.
+// vectors. With the first 20,000 words of GloVe 6B in 100 dimensions, which have 278 of the words, a quarter
+// held out and five random splits: 98.8 % of the held-out words are right, 97.1 to 100 % by split ("pilot" is
+// taken for a vehicle). With random vectors in their place (--random), as a check: 10.1 %.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
@@ -112,7 +113,7 @@ int main(int argc, char** argv) {
     // The vocabulary: every word of the lists and of the questions. Only their vectors are kept.
     VocabularyBuilder builder;
     for (const Category& c : categories) builder.add(WhitespaceTokenizer{}(c.words));
-    for (const std::string& q : questions) builder.add(WordTokenizer{Case::lower}(q));
+    for (const std::string& q : questions) builder.add(WordTokenizer{LetterCase::lower}(q));
     const Vocabulary vocabulary = builder.build();
     WordVectors vectors = load_word_vectors(vectors_file, vocabulary, {.missing = MissingVector::zeros});
     if (random) vectors.vectors = randn(vectors.vectors.shape());
@@ -170,7 +171,7 @@ int main(int argc, char** argv) {
       const Classifier m = train_on(arange(count));
       for (const std::string& q : questions) {
         std::vector<std::string> known;
-        for (const std::string& w : WordTokenizer{Case::lower}(q)) {
+        for (const std::string& w : WordTokenizer{LetterCase::lower}(q)) {
           if (vectors.known(vocabulary.id(w)).item<bool>()) known.push_back(w);
         }
         if (known.empty()) {

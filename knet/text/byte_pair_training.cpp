@@ -35,7 +35,7 @@ BytePairTrainer::BytePairTrainer(BytePairTraining o) : o_(std::move(o)) {}
 void BytePairTrainer::add(std::string_view text) {
   std::string normal;
   if (!o_.normalizers.empty()) text = normal = normalize(o_.normalizers, text);
-  Pieces pieces;
+  TextPieces pieces;
   pre_tokenize(o_.pre_tokenizers, text, true, pieces);
   for (const std::string_view p : pieces.list) ++words_[std::string(p)];
 }

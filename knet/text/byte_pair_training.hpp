@@ -15,7 +15,7 @@ struct BytePairTraining {
   std::int64_t vocabulary = 30000;         ///< tokens in the end, special ones included
   std::int64_t min_frequency = 2;          ///< rarer pairs are not merged
   std::vector<std::string> specials = {};  ///< get the first ids
-  std::vector<Normalizer> normalizers = {};
+  std::vector<TextNormalizer> normalizers = {};
   /// Byte-level when the last one is ByteLevel: then no text is unknown and any bytes come back as they were.
   std::vector<PreTokenizer> pre_tokenizers = {pre_tokenizers::ByteLevel{.add_prefix_space = false}};
   std::string unknown =

@@ -103,7 +103,7 @@ std::string Tokenizer::decode(const std::vector<std::int64_t>& ids, bool special
     const AddedToken* a = added.find(i);
     if (!a || !a->special || special) parts.push_back({token(i), a != nullptr});
   }
-  for (const Decoder& d : decoders) std::visit([&](const auto& x) { apply(x, parts); }, d);
+  for (const TokenDecoder& d : decoders) std::visit([&](const auto& x) { apply(x, parts); }, d);
   std::string r;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (i > 0 && decoders.empty()) r += ' ';

@@ -31,9 +31,8 @@ char char_of_text(const std::string& path, const std::string& text) {
 }
 
 void save_elements(const std::string& path, const std::vector<std::string>& elements) {
-  write_text("save_dict", path,
-             "{\n\"format\": \"knet dictionary\",\n\"version\": 1,\n\"elements\": " +
-                 json_list("save_dict", path, elements) + "\n}\n");
+  write_text(path, "{\n\"format\": \"knet dictionary\",\n\"version\": 1,\n\"elements\": " +
+                       json_list("save_dict", path, elements) + "\n}\n");
 }
 std::vector<std::string> load_elements(const std::string& path) {
   const JsonFile file("load_dict", path);

@@ -40,7 +40,7 @@ std::string read_text(const char* who, const std::string& path) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-void write_text(const char*, const std::string& path, std::string_view content) {
+void write_text(const std::string& path, std::string_view content) {
   io::write_file(path, std::as_bytes(std::span(content)));
 }
 

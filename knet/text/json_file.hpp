@@ -23,7 +23,7 @@ std::string shown(std::string_view s);
 /// A whole file, plain or gzip; IoError with `who`.
 std::string read_text(const char* who, const std::string& path);
 /// Writes a whole file, atomically.
-void write_text(const char* who, const std::string& path, std::string_view content);
+void write_text(const std::string& path, std::string_view content);
 /// A text as a JSON string; ValueError when it is not UTF-8.
 std::string json_text(const char* who, const std::string& path, const std::string& s);
 /// ["a", "b"], a line each.

@@ -122,7 +122,7 @@ std::string Prepend::operator()(std::string_view s) const {
 
 namespace knet {
 
-std::string normalize(const std::vector<Normalizer>& list, std::string_view text) {
+std::string normalize(const std::vector<TextNormalizer>& list, std::string_view text) {
   std::string r;
   for (std::size_t i = 0; i < list.size(); ++i)
     r = std::visit([&](const auto& n) { return n(i == 0 ? text : std::string_view(r)); }, list[i]);

@@ -52,11 +52,11 @@ struct Prepend {
 
 namespace knet {
 
-using Normalizer =
+using TextNormalizer =
     std::variant<normalizers::Bert, normalizers::Lowercase, normalizers::Normal, normalizers::StripAccents,
                  normalizers::Strip, normalizers::Replace, normalizers::Prepend>;
 
 /// One after the other.
-std::string normalize(const std::vector<Normalizer>& list, std::string_view text);
+std::string normalize(const std::vector<TextNormalizer>& list, std::string_view text);
 
 }  // namespace knet

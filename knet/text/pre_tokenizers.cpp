@@ -14,7 +14,7 @@ bool is_bert_punctuation(const unicode::Decoded& d) {
 
 // The runs of characters of the same class. Class 0 is left out, class 2 is never joined.
 template <class F>
-void runs(std::string_view s, Pieces& to, const F& classify) {
+void runs(std::string_view s, TextPieces& to, const F& classify) {
   std::size_t begin = 0;
   int last = 0;
   const auto emit = [&](std::size_t end) {
@@ -35,7 +35,7 @@ void runs(std::string_view s, Pieces& to, const F& classify) {
 // Cuts s where `next` finds matches: next(at, begin, end) gives the first non-empty match from `at` on, or
 // false.
 template <class F>
-void cut(std::string_view s, Behavior behavior, bool invert, Pieces& to, const F& next) {
+void cut(std::string_view s, Behavior behavior, bool invert, TextPieces& to, const F& next) {
   const std::size_t base = to.list.size();
   bool previous = false;
   std::size_t open = 0;  // merged_with_next: where the pending piece begins
@@ -116,22 +116,22 @@ auto occurrences(std::string_view s, std::string_view of) {
 
 }  // namespace
 
-void Bert::operator()(std::string_view s, bool, Pieces& to) const {
+void Bert::operator()(std::string_view s, bool, TextPieces& to) const {
   runs(s, to, [](const unicode::Decoded& d) {
     if (kinds(d) & unicode::space) return 0;
     return is_bert_punctuation(d) ? 2 : 1;
   });
 }
-void Whitespace::operator()(std::string_view s, bool, Pieces& to) const {
+void Whitespace::operator()(std::string_view s, bool, TextPieces& to) const {
   runs(s, to, [](const unicode::Decoded& d) {
     const int k = kinds(d);
     return k & unicode::word ? 1 : k & unicode::space ? 0 : 3;
   });
 }
-void WhitespaceSplit::operator()(std::string_view s, bool, Pieces& to) const {
+void WhitespaceSplit::operator()(std::string_view s, bool, TextPieces& to) const {
   runs(s, to, [](const unicode::Decoded& d) { return kinds(d) & unicode::space ? 0 : 1; });
 }
-void ByteLevel::operator()(std::string_view s, bool, Pieces& to) const {
+void ByteLevel::operator()(std::string_view s, bool, TextPieces& to) const {
   if (add_prefix_space && !s.empty() && s[0] != ' ') s = to.made.emplace_back(" " + std::string(s));
   if (!use_regex) {
     if (!s.empty()) to.list.push_back(s);
@@ -143,14 +143,14 @@ void ByteLevel::operator()(std::string_view s, bool, Pieces& to) const {
     i = end;
   }
 }
-void Punctuation::operator()(std::string_view s, bool, Pieces& to) const {
+void Punctuation::operator()(std::string_view s, bool, TextPieces& to) const {
   cut(s, behavior, false, to, each(s, is_bert_punctuation));
 }
-void Digits::operator()(std::string_view s, bool, Pieces& to) const {
+void Digits::operator()(std::string_view s, bool, TextPieces& to) const {
   cut(s, individual_digits ? Behavior::isolated : Behavior::contiguous, false, to,
       each(s, [](const unicode::Decoded& d) { return (kinds(d) & unicode::number) != 0; }));
 }
-void Metaspace::operator()(std::string_view s, bool first, Pieces& to) const {
+void Metaspace::operator()(std::string_view s, bool first, TextPieces& to) const {
   if (s.empty()) return;
   std::string& r = to.made.emplace_back();
   for (const char c : s) c == ' ' ? r.append(replacement) : r += c;
@@ -161,7 +161,7 @@ void Metaspace::operator()(std::string_view s, bool first, Pieces& to) const {
   else
     to.list.push_back(r);
 }
-void Split::operator()(std::string_view s, bool, Pieces& to) const {
+void Split::operator()(std::string_view s, bool, TextPieces& to) const {
   if (const auto* text = std::get_if<std::string>(&pattern))
     return cut(s, behavior, invert, to, occurrences(s, *text));
   const auto known = std::get<SplitPattern>(pattern);
@@ -178,12 +178,12 @@ void Split::operator()(std::string_view s, bool, Pieces& to) const {
 
 namespace knet {
 
-void pre_tokenize(const std::vector<PreTokenizer>& list, std::string_view text, bool first, Pieces& to) {
+void pre_tokenize(const std::vector<PreTokenizer>& list, std::string_view text, bool first, TextPieces& to) {
   if (list.empty()) {
     if (!text.empty()) to.list.push_back(text);
     return;
   }
-  const auto call = [](const PreTokenizer& p, std::string_view s, bool is_first, Pieces& out) {
+  const auto call = [](const PreTokenizer& p, std::string_view s, bool is_first, TextPieces& out) {
     std::visit([&](const auto& f) { f(s, is_first, out); }, p);
   };
   if (list.size() == 1) return call(list[0], text, first, to);

@@ -49,7 +49,7 @@ std::int64_t Tokenizer::add(AddedToken t) {
 std::vector<std::int64_t> Tokenizer::ids(std::string_view text) const {
   std::vector<std::int64_t> r;
   r.reserve(text.size() / 4 + 8);
-  Pieces pieces;
+  TextPieces pieces;
   const auto encode_plain = [&](std::string_view s, bool first) {
     pieces.list.clear(), pieces.made.clear();
     pre_tokenize(pre_tokenizers, s, first, pieces);
@@ -101,7 +101,7 @@ void keep(Ids& v, std::int64_t n, bool left) {
 }
 
 // Shortens a and b (null for one text) to `room` tokens together.
-void truncate(Ids& a, Ids* b, std::int64_t room, const Truncation& t) {
+void truncate(Ids& a, Ids* b, std::int64_t room, const TokenTruncation& t) {
   const auto n = static_cast<std::int64_t>(a.size()), m = b ? static_cast<std::int64_t>(b->size()) : 0;
   if (n + m <= room) return;
   if (t.strategy == TruncationStrategy::longest_first) {
@@ -124,12 +124,12 @@ void truncate(Ids& a, Ids* b, std::int64_t room, const Truncation& t) {
   keep(cut_first ? a : *b, length - over, t.left);
 }
 
-Encoding combine(const Tokenizer& t, Ids a, Ids* b, const EncodeOptions& o) {
+EncodedText combine(const Tokenizer& t, Ids a, Ids* b, const EncodeOptions& o) {
   const auto& pieces = b ? t.pair : t.single;
   const auto is_token = [](const TemplatePiece& p) { return p.kind == TemplatePiece::token; };
   if (o.max_length < -1)
     fail<ValueError>("Tokenizer::encode: max_length ", o.max_length, " (expected -1, 0 or more)");
-  Truncation cut = t.truncation.value_or(Truncation{.max_length = -1});
+  TokenTruncation cut = t.truncation.value_or(TokenTruncation{.max_length = -1});
   if (o.max_length != 0) cut.max_length = o.max_length;
   if (cut.max_length >= 0) {
     const auto around = o.special_tokens ? std::count_if(pieces.begin(), pieces.end(), is_token) : 0;
@@ -138,7 +138,7 @@ Encoding combine(const Tokenizer& t, Ids a, Ids* b, const EncodeOptions& o) {
                        " special tokens");
     truncate(a, b, cut.max_length - around, cut);
   }
-  Encoding e;
+  EncodedText e;
   for (const TemplatePiece& p : pieces) {
     if (is_token(p) && !o.special_tokens) continue;
     const Ids single{p.id};
@@ -149,7 +149,7 @@ Encoding combine(const Tokenizer& t, Ids a, Ids* b, const EncodeOptions& o) {
   return e;
 }
 
-EncodedBatch pad(const Tokenizer& t, const std::vector<Encoding>& rows) {
+EncodedBatch pad(const Tokenizer& t, const std::vector<EncodedText>& rows) {
   BatchPadding p;
   bool known = t.padding.has_value();
   if (known) p = *t.padding;
@@ -157,7 +157,7 @@ EncodedBatch pad(const Tokenizer& t, const std::vector<Encoding>& rows) {
     if (!known && t.id(name) >= 0) p.id = t.id(name), known = true;
   }
   std::int64_t longest = 0, shortest = INT64_MAX;
-  for (const Encoding& e : rows) {
+  for (const EncodedText& e : rows) {
     longest = std::max(longest, static_cast<std::int64_t>(e.ids.size()));
     shortest = std::min(shortest, static_cast<std::int64_t>(e.ids.size()));
   }
@@ -174,7 +174,7 @@ EncodedBatch pad(const Tokenizer& t, const std::vector<Encoding>& rows) {
   auto* types = b.type_ids.data<std::int64_t>();
   auto* mask = b.mask.data<bool>();
   for (std::int64_t i = 0; i < n; ++i) {
-    const Encoding& e = rows[static_cast<std::size_t>(i)];
+    const EncodedText& e = rows[static_cast<std::size_t>(i)];
     const std::int64_t at = i * length + (p.left ? length - static_cast<std::int64_t>(e.ids.size()) : 0);
     std::copy(e.ids.begin(), e.ids.end(), ids + at);
     std::copy(e.type_ids.begin(), e.type_ids.end(), types + at);
@@ -185,22 +185,22 @@ EncodedBatch pad(const Tokenizer& t, const std::vector<Encoding>& rows) {
 
 }  // namespace
 
-Encoding Tokenizer::encode(std::string_view text, EncodeOptions o) const {
+EncodedText Tokenizer::encode(std::string_view text, EncodeOptions o) const {
   return combine(*this, ids(text), nullptr, o);
 }
-Encoding Tokenizer::encode(std::string_view first, std::string_view second, EncodeOptions o) const {
+EncodedText Tokenizer::encode(std::string_view first, std::string_view second, EncodeOptions o) const {
   Ids b = ids(second);
   return combine(*this, ids(first), &b, o);
 }
 EncodedBatch Tokenizer::encode_batch(const std::vector<std::string>& texts, EncodeOptions o) const {
-  std::vector<Encoding> rows;
+  std::vector<EncodedText> rows;
   rows.reserve(texts.size());
   for (const auto& t : texts) rows.push_back(encode(t, o));
   return pad(*this, rows);
 }
 EncodedBatch Tokenizer::encode_batch(const std::vector<std::pair<std::string, std::string>>& texts,
                                      EncodeOptions o) const {
-  std::vector<Encoding> rows;
+  std::vector<EncodedText> rows;
   rows.reserve(texts.size());
   for (const auto& [a, b] : texts) rows.push_back(encode(a, b, o));
   return pad(*this, rows);

@@ -47,8 +47,9 @@ struct Strip {           ///< at most so many `content` at the ends of every tok
   std::int64_t start = 0, stop = 0;
 };
 }  // namespace decoders
-using Decoder = std::variant<decoders::ByteLevel, decoders::WordPiece, decoders::Suffix, decoders::Metaspace,
-                             decoders::Replace, decoders::ByteFallback, decoders::Fuse, decoders::Strip>;
+using TokenDecoder =
+    std::variant<decoders::ByteLevel, decoders::WordPiece, decoders::Suffix, decoders::Metaspace,
+                 decoders::Replace, decoders::ByteFallback, decoders::Fuse, decoders::Strip>;
 
 /// A token that is found in the text as it stands, before anything else.
 struct AddedToken {
@@ -69,7 +70,7 @@ struct TemplatePiece {
 };
 
 enum class TruncationStrategy : std::uint8_t { longest_first, only_first, only_second };
-struct Truncation {
+struct TokenTruncation {
   std::int64_t max_length = 512;  ///< special tokens included
   TruncationStrategy strategy = TruncationStrategy::longest_first;
   bool left = false;  ///< cut at the beginning
@@ -86,7 +87,7 @@ struct EncodeOptions {
   bool special_tokens = true;   ///< use the templates
   std::int64_t max_length = 0;  ///< with the special tokens; 0: as `truncation` says, -1: no limit
 };
-struct Encoding {
+struct EncodedText {
   std::vector<std::int64_t> ids, type_ids;
 };
 /// Sentences as tensors [B, T]: i64, i64 and boolean (true where there is a token).
@@ -123,13 +124,13 @@ class AddedTokens {
 };
 
 struct Tokenizer {
-  std::vector<Normalizer> normalizers = {};
+  std::vector<TextNormalizer> normalizers = {};
   std::vector<PreTokenizer> pre_tokenizers = {};
   std::variant<BytePair, WordPiece> model = {};
   std::vector<TemplatePiece> single = {{TemplatePiece::first}};
   std::vector<TemplatePiece> pair = {{TemplatePiece::first}, {TemplatePiece::second, 1}};
-  std::vector<Decoder> decoders = {};  ///< none: tokens are joined with blanks
-  std::optional<Truncation> truncation = std::nullopt;
+  std::vector<TokenDecoder> decoders = {};  ///< none: tokens are joined with blanks
+  std::optional<TokenTruncation> truncation = std::nullopt;
   std::optional<BatchPadding> padding =
       std::nullopt;  ///< of encode_batch; else a token [PAD] or <pad> is used
   AddedTokens added = {};
@@ -140,8 +141,8 @@ struct Tokenizer {
 
   /// A text, or two ("[CLS] a [SEP] b [SEP]"). ValueError when a character has no token and there is none for
   /// unknown ones, or the special tokens alone are longer than max_length.
-  Encoding encode(std::string_view text, EncodeOptions o = {}) const;
-  Encoding encode(std::string_view first, std::string_view second, EncodeOptions o = {}) const;
+  EncodedText encode(std::string_view text, EncodeOptions o = {}) const;
+  EncodedText encode(std::string_view first, std::string_view second, EncodeOptions o = {}) const;
   /// Padded. ValueError when nothing says with what.
   EncodedBatch encode_batch(const std::vector<std::string>& texts, EncodeOptions o = {}) const;
   EncodedBatch encode_batch(const std::vector<std::pair<std::string, std::string>>& texts,

@@ -45,7 +45,7 @@ std::variant<std::string, SplitPattern> pattern(const JsonFile& f, const json& j
         ", which is not supported (supported are those of GPT-2, GPT-4 and Qwen2, and \\s+)");
 }
 
-Normalizer read_normalizer(const JsonFile& f, const json& j) {
+TextNormalizer read_normalizer(const JsonFile& f, const json& j) {
   namespace n = normalizers;
   const auto type = f.string(j, "type");
   const auto fields = [&](std::initializer_list<const char*> names) {
@@ -74,12 +74,12 @@ Normalizer read_normalizer(const JsonFile& f, const json& j) {
     fields({"type", "prepend"});
     return n::Prepend{f.string(j, "prepend")};
   }
-  const std::pair<const char*, Normalizer> plain[] = {{"Lowercase", n::Lowercase{}},
-                                                      {"StripAccents", n::StripAccents{}},
-                                                      {"NFC", n::Normal{unicode::Form::nfc}},
-                                                      {"NFD", n::Normal{unicode::Form::nfd}},
-                                                      {"NFKC", n::Normal{unicode::Form::nfkc}},
-                                                      {"NFKD", n::Normal{unicode::Form::nfkd}}};
+  const std::pair<const char*, TextNormalizer> plain[] = {{"Lowercase", n::Lowercase{}},
+                                                          {"StripAccents", n::StripAccents{}},
+                                                          {"NFC", n::Normal{unicode::Form::nfc}},
+                                                          {"NFD", n::Normal{unicode::Form::nfd}},
+                                                          {"NFKC", n::Normal{unicode::Form::nfkc}},
+                                                          {"NFKD", n::Normal{unicode::Form::nfkd}}};
   for (const auto& [name, value] : plain) {
     if (type == name) {
       fields({"type"});
@@ -150,7 +150,7 @@ PreTokenizer read_pre_tokenizer(const JsonFile& f, const json& j) {
   f.bad("pre_tokenizer ", shown(type), " is not supported");
 }
 
-Decoder read_decoder(const JsonFile& f, const json& j) {
+TokenDecoder read_decoder(const JsonFile& f, const json& j) {
   const auto type = f.string(j, "type");
   const auto fields = [&](std::initializer_list<const char*> names) {
     f.object(j, "decoder " + type, names);
@@ -179,8 +179,8 @@ Decoder read_decoder(const JsonFile& f, const json& j) {
       f.bad("decoder Replace with a regular expression is not supported");
     return decoders::Replace{std::get<std::string>(p), f.string(j, "content")};
   }
-  if (type == "ByteFallback") return fields({"type"}), Decoder(decoders::ByteFallback{});
-  if (type == "Fuse") return fields({"type"}), Decoder(decoders::Fuse{});
+  if (type == "ByteFallback") return fields({"type"}), TokenDecoder(decoders::ByteFallback{});
+  if (type == "Fuse") return fields({"type"}), TokenDecoder(decoders::Fuse{});
   if (type == "Strip") {
     fields({"type", "content", "start", "stop"});
     return decoders::Strip{some_text(f, j, "content"), f.integer(j, "start", 0), f.integer(j, "stop", 0)};
@@ -336,7 +336,7 @@ bool is_left(const JsonFile& f, const json& j) {
   return s == "Left";
 }
 
-Truncation read_truncation(const JsonFile& f, const json& j) {
+TokenTruncation read_truncation(const JsonFile& f, const json& j) {
   f.object(j, "truncation", {"direction", "max_length", "strategy", "stride"});
   if (f.integer(j, "stride", 0) != 0) f.bad("truncation with a stride is not supported");
   const auto s = f.string(j, "strategy", "LongestFirst");

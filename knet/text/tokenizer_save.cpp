@@ -196,7 +196,7 @@ Json post_processor(const Tokenizer& t) {
           {"special_tokens", std::move(specials)}};
 }
 
-Json truncation(const Truncation& t) {
+Json truncation(const TokenTruncation& t) {
   constexpr const char* strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond"};
   return {{"direction", t.left ? "Left" : "Right"},
           {"max_length", t.max_length},
@@ -234,7 +234,7 @@ void save_tokenizer(const std::string& path, const Tokenizer& t) {
   } catch (const nlohmann::json::exception&) {  // the only thing it refuses
     fail<ValueError>("save_tokenizer: ", path, ": a token is not UTF-8");
   }
-  detail::write_text("save_tokenizer", path, text + "\n");
+  detail::write_text(path, text + "\n");
 }
 
 }  // namespace knet

@@ -126,11 +126,11 @@ void save_vocabulary(const std::string& path, const Vocabulary& v) {
   const auto field = [&](const char* name, const std::string& s) {
     return "\"" + std::string(name) + "\": " + detail::json_text(who, path, s) + ",\n";
   };
-  detail::write_text(who, path,
-                     "{\n\"format\": \"knet vocabulary\",\n\"version\": 1,\n" + field("pad", o.pad) +
-                         field("unknown", o.unknown) + field("begin", o.begin) + field("end", o.end) +
-                         "\"specials\": " + std::to_string(o.specials.size()) + ",\n\"tokens\": " +
-                         detail::json_list(who, path, {v.tokens().begin(), v.tokens().end()}) + "\n}\n");
+  detail::write_text(path, "{\n\"format\": \"knet vocabulary\",\n\"version\": 1,\n" + field("pad", o.pad) +
+                               field("unknown", o.unknown) + field("begin", o.begin) + field("end", o.end) +
+                               "\"specials\": " + std::to_string(o.specials.size()) + ",\n\"tokens\": " +
+                               detail::json_list(who, path, {v.tokens().begin(), v.tokens().end()}) +
+                               "\n}\n");
 }
 Vocabulary load_vocabulary(const std::string& path) {
   const detail::JsonFile f("load_vocabulary", path);

@@ -107,8 +107,8 @@ void save_gpt2_tokenizer(const std::string& vocab_json, const std::string& merge
     vocab += ": " + std::to_string(i);
   }
   for (const auto& [a, b] : m->merges()) merges += a + " " + b + "\n";
-  detail::write_text(who, vocab_json, vocab + "\n}\n");
-  detail::write_text(who, merges_txt, merges);
+  detail::write_text(vocab_json, vocab + "\n}\n");
+  detail::write_text(merges_txt, merges);
 }
 
 }  // namespace knet

@@ -5,10 +5,10 @@ namespace {
 
 // Calls f(text in the wished case).
 template <class F>
-auto in_case(Case c, std::string_view text, const F& f) {
-  if (c == Case::keep) return f(text);
-  return f(
-      unicode::lower(text, c == Case::lower_turkish ? unicode::Language::turkish : unicode::Language::any));
+auto in_case(LetterCase c, std::string_view text, const F& f) {
+  if (c == LetterCase::keep) return f(text);
+  return f(unicode::lower(
+      text, c == LetterCase::lower_turkish ? unicode::Language::turkish : unicode::Language::any));
 }
 
 // The runs of code points of the same class; class 0 is left out, class 3 is never joined.

@@ -10,25 +10,25 @@
 namespace knet {
 
 /// Whether to lower the case, and by whose rules.
-enum class Case : std::uint8_t { keep, lower, lower_turkish };
+enum class LetterCase : std::uint8_t { keep, lower, lower_turkish };
 
 /// What stands between blanks (of any kind Unicode knows).
 struct WhitespaceTokenizer {
-  Case letters = Case::keep;
+  LetterCase letters = LetterCase::keep;
   std::vector<std::string> operator()(std::string_view text) const;
 };
 
 /// Words (letters with their marks, digits, underscores) and runs of punctuation: "don't!!" gives don ' t !!.
 /// Bytes that are not UTF-8 count as punctuation.
 struct WordTokenizer {
-  Case letters = Case::keep;
+  LetterCase letters = LetterCase::keep;
   bool single_punctuation = false;  ///< every punctuation character alone: !!  gives ! !
   std::vector<std::string> operator()(std::string_view text) const;
 };
 
 /// Code points, blanks included; joined they are the text. Bytes that are not UTF-8 stand alone.
 struct CharTokenizer {
-  Case letters = Case::keep;
+  LetterCase letters = LetterCase::keep;
   std::vector<std::string> operator()(std::string_view text) const;
 };
 

@@ -29,9 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto once = unicode::normalize(s, form);
     if (unicode::normalize(once, form) != once) std::abort();
   }
-  static_cast<void>(WordTokenizer{.letters = Case::lower_turkish}(s));
+  static_cast<void>(WordTokenizer{.letters = LetterCase::lower_turkish}(s));
   static_cast<void>(normalizers::Bert{}(s));
-  Pieces pieces;
+  TextPieces pieces;
   for (const PreTokenizer& p :
        {PreTokenizer(pre_tokenizers::Bert{}), PreTokenizer(pre_tokenizers::Whitespace{}),
         PreTokenizer(pre_tokenizers::Metaspace{}), PreTokenizer(pre_tokenizers::Digits{}),

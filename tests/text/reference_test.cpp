@@ -44,12 +44,12 @@ class Reference : public testing::Test {
                             .max_length = options.value("max_length", std::int64_t{0})};
       if (o.max_length > 0) {
         const auto s = options.value("strategy", "longest_first");
-        t.truncation = Truncation{.strategy = s == "only_first"    ? TruncationStrategy::only_first
-                                              : s == "only_second" ? TruncationStrategy::only_second
-                                                                   : TruncationStrategy::longest_first,
-                                  .left = options.value("direction", "right") == "left"};
+        t.truncation = TokenTruncation{.strategy = s == "only_first"    ? TruncationStrategy::only_first
+                                                   : s == "only_second" ? TruncationStrategy::only_second
+                                                                        : TruncationStrategy::longest_first,
+                                       .left = options.value("direction", "right") == "left"};
       }
-      const Encoding e = c[2].is_null() ? t.encode(a, o) : t.encode(a, c[2].get<std::string>(), o);
+      const EncodedText e = c[2].is_null() ? t.encode(a, o) : t.encode(a, c[2].get<std::string>(), o);
       EXPECT_EQ(e.ids, c[4].get<std::vector<std::int64_t>>()) << name << ": " << c[1] << " " << c[2];
       EXPECT_EQ(e.type_ids, c[5].get<std::vector<std::int64_t>>()) << name << ": " << c[1] << " " << c[2];
       const auto text = t.decode(e.ids, options.value("keep", false));

@@ -9,12 +9,12 @@ using Words = std::vector<std::string>;
 TEST(Words, BetweenBlanks) {
   EXPECT_EQ(WhitespaceTokenizer{}("  a b,\tc\u3000d\n"), (Words{"a", "b,", "c", "d"}));
   EXPECT_EQ(WhitespaceTokenizer{}(""), Words{});
-  EXPECT_EQ(WhitespaceTokenizer{Case::lower_turkish}("IĞDIR İzmir"), (Words{"ığdır", "izmir"}));
+  EXPECT_EQ(WhitespaceTokenizer{LetterCase::lower_turkish}("IĞDIR İzmir"), (Words{"ığdır", "izmir"}));
 }
 TEST(Words, AndPunctuation) {
   EXPECT_EQ(WordTokenizer{}("don't!! cafe\u0301_1 "), (Words{"don", "'", "t", "!!", "cafe\u0301_1"}));
   EXPECT_EQ((WordTokenizer{.single_punctuation = true}("a!!b")), (Words{"a", "!", "!", "b"}));
-  EXPECT_EQ((WordTokenizer{.letters = Case::lower}("Ünlü: İ")), (Words{"ünlü", ":", "i\u0307"}));
+  EXPECT_EQ((WordTokenizer{.letters = LetterCase::lower}("Ünlü: İ")), (Words{"ünlü", ":", "i\u0307"}));
   EXPECT_EQ(WordTokenizer{}("a\xFF\xFE"
                             "b"),
             (Words{"a", "\xFF\xFE", "b"}));
@@ -26,6 +26,6 @@ TEST(Words, Characters) {
   std::string joined;
   for (auto& x : c) joined += x;
   EXPECT_EQ(joined, s);
-  EXPECT_EQ(CharTokenizer{Case::lower_turkish}("Iİ"), (Words{"ı", "i"}));
+  EXPECT_EQ(CharTokenizer{LetterCase::lower_turkish}("Iİ"), (Words{"ı", "i"}));
 }
 }  // namespace

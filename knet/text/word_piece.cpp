@@ -12,8 +12,9 @@ WordPiece::WordPiece(TokenTable tokens, WordPieceOptions o) : tokens_(std::move(
   unknown_ = tokens_.id(o_.unknown);
   if (unknown_ < 0)
     fail<ValueError>("WordPiece: the unknown token ", detail::shown(o_.unknown), " is not among the tokens");
-  if (o_.max_characters < 1)
-    fail<ValueError>("WordPiece: max_characters ", o_.max_characters, " (expected at least 1)");
+  // Cutting a word takes cubic time at worst.
+  if (o_.max_characters < 1 || o_.max_characters > 1000)
+    fail<ValueError>("WordPiece: max_characters ", o_.max_characters, " (expected 1 to 1000)");
 }
 
 void WordPiece::encode(std::string_view word, std::vector<std::int64_t>& ids) const {

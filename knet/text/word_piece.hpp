@@ -13,13 +13,13 @@ namespace knet {
 struct WordPieceOptions {
   std::string unknown = "[UNK]";
   std::string prefix = "##";          ///< of parts that continue a word
-  std::int64_t max_characters = 100;  ///< longer words are unknown
+  std::int64_t max_characters = 100;  ///< longer words are unknown; at most 1000
 };
 
 class WordPiece {
  public:
   WordPiece() = default;
-  /// ValueError when `unknown` is not among the tokens, or max_characters is below 1.
+  /// ValueError when `unknown` is not among the tokens, or max_characters is out of range.
   explicit WordPiece(TokenTable tokens, WordPieceOptions o = {});
   /// Adds the ids of a word: the id of `unknown` when it can not be cut.
   void encode(std::string_view word, std::vector<std::int64_t>& ids) const;

@@ -57,17 +57,17 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool no
       continue;
     }
     const AddedToken& t = *find(id);
-    std::size_t begin = i, end = i + length;
-    i = end;
-    if (t.single_word && (word_at(end) || (begin > 0 && word_at(unicode::previous(text, begin))))) continue;
+    std::size_t begin = i, stop = i + length;
+    i = stop;
+    if (t.single_word && (word_at(stop) || (begin > 0 && word_at(unicode::previous(text, begin))))) continue;
     while (t.lstrip && begin > done && blank(unicode::previous(text, begin)))
       begin = unicode::previous(text, begin);
-    while (t.rstrip && end < text.size() && blank(end)) end += unicode::decode(text, end).bytes;
+    while (t.rstrip && stop < text.size() && blank(stop)) stop += unicode::decode(text, stop).bytes;
     if (begin < done) begin = done;
     if (begin > done) r.push_back({text.substr(done, begin - done), -1});
-    r.push_back({text.substr(begin, end - begin), t.id});
-    done = end;
-    i = std::max(i, end);
+    r.push_back({text.substr(begin, stop - begin), t.id});
+    done = stop;
+    i = std::max(i, stop);
   }
   if (done < text.size()) r.push_back({text.substr(done), -1});
   return r;

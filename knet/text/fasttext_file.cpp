@@ -88,13 +88,13 @@ void each_part(const std::string& word, const Settings& s, const F& f) {
   };
   for (std::size_t i = 0; i < w.size(); ++i) {
     if (inside(i)) continue;
-    std::size_t end = i;
-    for (std::int32_t n = 1; end < w.size() && n <= s.longest; ++n) {
-      do ++end;
-      while (inside(end));
-      const bool border = n == 1 && (i == 0 || end == w.size());
+    std::size_t stop = i;
+    for (std::int32_t n = 1; stop < w.size() && n <= s.longest; ++n) {
+      do ++stop;
+      while (inside(stop));
+      const bool border = n == 1 && (i == 0 || stop == w.size());
       if (n >= s.shortest && !border)
-        f(hash(std::string_view(w).substr(i, end - i)) % static_cast<std::uint32_t>(s.buckets));
+        f(hash(std::string_view(w).substr(i, stop - i)) % static_cast<std::uint32_t>(s.buckets));
     }
   }
 }

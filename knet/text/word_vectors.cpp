@@ -102,8 +102,8 @@ void save_word_vectors(const std::string& path, const WordVectors& v) {
     line = w;
     for (std::int64_t k = 0; k < table.size(1); ++k) {
       char number[32];
-      const auto end = std::to_chars(number, number + sizeof number, *p++).ptr;
-      (line += ' ').append(number, end);
+      const auto last = std::to_chars(number, number + sizeof number, *p++).ptr;
+      (line += ' ').append(number, last);
     }
     line += '\n';
     file.write(line.data(), line.size());

@@ -105,6 +105,7 @@ WordVectors read_fasttext(VectorStream& in, const IndexedDict<std::string>* voca
                           const WordVectorOptions& o) {
   const Settings s = read_settings(in);
   const std::vector<std::string> file_words = read_words(in);
+  if (file_words.empty()) fail<IoError>(who, ": ", in.name(), ": has no words");
   if (number<std::uint8_t>(in, "the matrix") != 0)
     fail<IoError>(who, ": ", in.name(), ": a quantised fastText model is not supported");
   const auto rows = number<std::int64_t>(in, "the matrix"), size = number<std::int64_t>(in, "the matrix");

@@ -14,7 +14,7 @@
 
 namespace knet::detail {
 
-inline constexpr std::int64_t max_vector_size = 65536;
+inline constexpr std::int64_t max_vector_size = 4096;
 
 /// Lines and bytes of a stream, with a look ahead.
 class VectorStream {

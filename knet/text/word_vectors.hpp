@@ -46,7 +46,7 @@ struct WordVectorOptions {
 
 /// The words of a file, plain or gzip, in its order. It is read as a stream: memory holds what is kept. Of a
 /// word that comes twice the first counts. IoError, with file and line or word, for anything malformed:
-/// numbers missing or not finite, fewer or more words than the header says, sizes above 65536; fastText .bin
+/// numbers missing or not finite, fewer or more words than the header says, sizes above 4096; fastText .bin
 /// only as it is written without quantisation.
 WordVectors load_word_vectors(const std::string& path, WordVectorOptions o = {});
 /// The rows of a vocabulary, in its order; other words of the file are skipped. `specials` must be empty.

@@ -138,6 +138,10 @@ TEST(WordVectors, FastTextFilesMakeTheVectorsOfFastText) {
   // Every shorter file is refused.
   const std::string whole = io_test::read(file("fasttext.bin"));
   for (std::size_t n = 4; n < 900; n += 3) EXPECT_THROW(parse(whole.substr(0, n)), IoError) << n;
+  // A table for a vocabulary is not made for a file without words (found by fuzzing).
+  std::string none = whole.substr(0, 64) + std::string(28, '\0') + std::string(17, '\0');
+  EXPECT_TRUE(
+      io_test::has(io_test::error_of([&] { parse(none, IndexedDict<std::string>{"a"}); }), "no words"));
   std::string damaged = whole;
   damaged[12] = '\x7f', damaged[9] = '\x7f';  // larger vectors
   EXPECT_THROW(parse(damaged), IoError);

@@ -6,14 +6,16 @@ install(TARGETS knet EXPORT KnetLayersTargets)
 install(DIRECTORY knet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
   PATTERN "*.hpp" PATTERN "*.inc"
   PATTERN "kernels" EXCLUDE
-  PATTERN "access.hpp" EXCLUDE PATTERN "storage.hpp" EXCLUDE
+  PATTERN "access.hpp" EXCLUDE PATTERN "storage.hpp" EXCLUDE PATTERN "external.hpp" EXCLUDE
   PATTERN "record.hpp" EXCLUDE PATTERN "cell.hpp" EXCLUDE PATTERN "observe.hpp" EXCLUDE
   PATTERN "event_file.hpp" EXCLUDE PATTERN "append_file.hpp" EXCLUDE
   PATTERN "elementwise.hpp" EXCLUDE PATTERN "functor_tensor.hpp" EXCLUDE PATTERN "linear.hpp" EXCLUDE
   PATTERN "product.hpp" EXCLUDE PATTERN "views.hpp" EXCLUDE
   PATTERN "text.hpp" EXCLUDE PATTERN "dispatch.hpp" EXCLUDE
   PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "image_codec.hpp" EXCLUDE PATTERN "font.hpp" EXCLUDE PATTERN "transforms_image.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE
-  PATTERN "json_file.hpp" EXCLUDE PATTERN "vocabulary_files.hpp" EXCLUDE PATTERN "word_vector_file.hpp" EXCLUDE)
+  PATTERN "json_file.hpp" EXCLUDE PATTERN "vocabulary_files.hpp" EXCLUDE PATTERN "word_vector_file.hpp" EXCLUDE
+  PATTERN "byte_source.hpp" EXCLUDE PATTERN "stored_type.hpp" EXCLUDE PATTERN "tensor_source.hpp" EXCLUDE
+  PATTERN "zip.hpp" EXCLUDE PATTERN "npy_header.hpp" EXCLUDE PATTERN "pickle.hpp" EXCLUDE PATTERN "gguf_quants.hpp" EXCLUDE)
 install(EXPORT KnetLayersTargets NAMESPACE KnetLayers:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
 set(KNET_STATIC_DEPENDENCIES "")
 if(NOT BUILD_SHARED_LIBS)

@@ -32,24 +32,34 @@ InputFile::InputFile(const char* who, std::string path) : who_(who), path_(std::
 
 InputFile::~InputFile() { close(fd_); }
 
-std::size_t InputFile::read(void* to, std::size_t bytes) {
+std::size_t InputFile::read_from(std::uint64_t position, void* to, std::size_t bytes) const {
   std::size_t done = 0;
   while (done < bytes) {
     const std::size_t part = std::min<std::size_t>(bytes - done, std::size_t{1} << 30);
-    const auto n = pread(fd_, static_cast<char*>(to) + done, part, static_cast<off_t>(position_));
+    const auto n = pread(fd_, static_cast<char*>(to) + done, part, static_cast<off_t>(position + done));
     if (n == 0) break;
     if (n < 0) {
       if (errno == EINTR) continue;
       fail<IoError>(who_, ": ", path_, ": ", std::strerror(errno));
     }
     done += static_cast<std::size_t>(n);
-    position_ += static_cast<std::uint64_t>(n);
   }
   return done;
 }
 
+std::size_t InputFile::read(void* to, std::size_t bytes) {
+  const std::size_t n = read_from(position_, to, bytes);
+  position_ += n;
+  return n;
+}
+
 void InputFile::read_all(void* to, std::size_t bytes) {
-  const std::size_t n = read(to, bytes);
+  read_at(position_, to, bytes);
+  position_ += bytes;
+}
+
+void InputFile::read_at(std::uint64_t position, void* to, std::size_t bytes) const {
+  const std::size_t n = read_from(position, to, bytes);
   if (n < bytes) {
     fail<IoError>(who_, ": ", path_, ": truncated while it was read: ", n, " bytes where ", bytes,
                   " were expected");

@@ -22,10 +22,16 @@ class InputFile {
   std::size_t read(void* to, std::size_t bytes);
   /// The next `bytes` bytes; IoError when the file ends before.
   void read_all(void* to, std::size_t bytes);
+  /// `bytes` bytes from a position, wherever reading is; IoError when the file ends before.
+  void read_at(std::uint64_t position, void* to, std::size_t bytes) const;
+  /// The file's descriptor, to map it.
+  int descriptor() const { return fd_; }
   /// Reads on from this position.
   void seek(std::uint64_t position) { position_ = position; }
 
  private:
+  std::size_t read_from(std::uint64_t position, void* to, std::size_t bytes) const;
+
   const char* who_;
   std::string path_;
   int fd_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
@@ -10,8 +9,8 @@
 #include "knet/base/text.hpp"
 #include "knet/io/atomic_file.hpp"
 #include "knet/io/bytes.hpp"
-#include "knet/io/input_file.hpp"
 #include "knet/io/safetensors_header.hpp"
+#include "knet/io/tensor_source.hpp"
 #include "knet/tensor/access.hpp"
 
 namespace knet::io {
@@ -19,41 +18,48 @@ namespace {
 
 std::size_t bytes_of(const Tensor& t) { return static_cast<std::size_t>(t.numel()) * size_of(t.dtype()); }
 
-// Bytes straight from the file must be made values: in the machine's order, and a bool that is neither 0 nor
-// 1 is not a bool.
-void check_values(const std::string& file, const std::string& name, Tensor& t) {
-  std::byte* p = TensorAccess::data(t);
-  const auto n = static_cast<std::size_t>(t.numel());
-  from_order(std::endian::little, p, n, size_of(t.dtype()));
-  if (t.dtype() != boolean) return;
-  for (std::size_t i = 0; i < n; ++i) {
-    if (p[i] > std::byte{1}) {
-      fail<IoError>("load_safetensors: ", file, ": element ", i, " of the BOOL tensor ", name, " is ",
-                    std::to_integer<int>(p[i]), " (expected 0 or 1)");
+struct SafeTensorsSource : TensorSource {
+  SourcePtr source;
+  std::vector<detail::Entry> entries;
+  std::uint64_t start = 0;  // of the tensors' bytes
+
+  explicit SafeTensorsSource(SourcePtr s) : source(std::move(s)) {
+    const ByteSource& f = *source;
+    path = f.name(), format = "safetensors";
+    if (f.size() < 10) f.bad("has ", f.size(), " bytes (expected at least 10): not a safetensors file?");
+    unsigned char first[8];
+    f.read(0, first, 8);
+    std::string text(static_cast<std::size_t>(detail::header_length(f.who(), path, first, f.size())), '\0');
+    f.read(8, text.data(), text.size());
+    start = 8 + text.size();
+    auto header = detail::parse_header(f.who(), path, text, f.size() - start);
+    metadata = std::move(header.metadata);
+    entries = std::move(header.entries);
+    infos.reserve(entries.size());
+    for (auto& e : entries) {
+      infos.push_back({std::move(e.name), e.shape, dtype_of(e.stored), e.type, e.end - e.begin,
+                       e.stored != Stored::unknown});
     }
   }
-}
+  Tensor read(std::size_t i) override {
+    const auto& e = entries[i];
+    if (e.stored == Stored::unknown)
+      source->bad("tensor ", shown(infos[i].name), " is of dtype ", shown(e.type),
+                  ", which is not supported");
+    return read_stored(*source, infos[i].name, start + e.begin, e.shape, e.stored);
+  }
+};
 
-// read(position behind the header, to, bytes)
-template <class Read>
-SafeTensors fill(const std::string& file, detail::FileHeader&& header, const Read& read) {
+SafeTensors read_whole(SourcePtr s) {
+  SafeTensorsSource f(std::move(s));
   SafeTensors r;
-  r.metadata = std::move(header.metadata);
-  r.tensors.reserve(header.entries.size());
-  for (auto& e : header.entries) {
-    Tensor t = Tensor::make(e.shape, e.dtype, cpu);
-    if (e.end > e.begin) {
-      read(e.begin, TensorAccess::data(t), static_cast<std::size_t>(e.end - e.begin));
-      check_values(file, e.name, t);
-    }
-    r.tensors.emplace_back(std::move(e.name), std::move(t));
+  r.metadata = std::move(f.metadata);
+  r.tensors.reserve(f.infos.size());
+  for (std::size_t i = 0; i < f.infos.size(); ++i) {
+    Tensor t = f.read(i);
+    r.tensors.emplace_back(std::move(f.infos[i].name), std::move(t));
   }
   return r;
-}
-
-[[noreturn]] void too_short(const std::string& file, std::uint64_t size) {
-  fail<IoError>("load_safetensors: ", file, ": has ", size,
-                " bytes (expected at least 10): not a safetensors file?");
 }
 
 void check_saveable(const std::string& path, const NamedTensors& tensors) {
@@ -104,7 +110,8 @@ const Tensor* SafeTensors::find(const std::string& name) const {
   return i == tensors.end() ? nullptr : &i->second;
 }
 
-void save_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
+void detail::write_safetensors(AtomicFile& file, const std::string& path, const NamedTensors& tensors,
+                               const Metadata& metadata) {
   check_saveable(path, tensors);
   // Wide elements first, so that every tensor stands at a multiple of its element's size; some readers need
   // that.
@@ -120,7 +127,6 @@ void save_safetensors(const std::string& path, const NamedTensors& tensors, cons
   std::byte length[8];
   for (std::size_t i = 0; i < 8; ++i)
     length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> 8 * i);
-  AtomicFile file(path);
   file.write(length, 8);
   file.write(header.data(), header.size());
   for (std::size_t i : order) {
@@ -134,35 +140,24 @@ void save_safetensors(const std::string& path, const NamedTensors& tensors, cons
     }
     file.write(TensorAccess::data(t), bytes_of(t));
   }
+}
+
+void save_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
+  AtomicFile file(path);
+  detail::write_safetensors(file, path, tensors, metadata);
   file.commit();
 }
 
+std::unique_ptr<TensorSource> open_safetensors(SourcePtr s) {
+  return std::make_unique<SafeTensorsSource>(std::move(s));
+}
+
 SafeTensors load_safetensors(const std::string& path) {
-  InputFile file("load_safetensors", path);
-  if (file.size() < 10) too_short(path, file.size());
-  unsigned char first[8];
-  file.read_all(first, 8);
-  std::string text(static_cast<std::size_t>(detail::header_length(path, first, file.size())), '\0');
-  file.read_all(text.data(), text.size());
-  const std::uint64_t start = 8 + text.size();
-  return fill(path, detail::parse_header(path, text, file.size() - start),
-              [&](std::uint64_t position, std::byte* to, std::size_t bytes) {
-                file.seek(start + position);
-                file.read_all(to, bytes);
-              });
+  return read_whole(std::make_unique<ByteSource>("load_safetensors", path));
 }
 
 SafeTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
-  if (bytes.size() < 10) too_short(name, bytes.size());
-  unsigned char first[8];
-  std::memcpy(first, bytes.data(), 8);
-  const auto length = static_cast<std::size_t>(detail::header_length(name, first, bytes.size()));
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + 8, length);
-  const auto data = bytes.subspan(8 + length);
-  return fill(name, detail::parse_header(name, text, data.size()),
-              [&](std::uint64_t position, std::byte* to, std::size_t n) {
-                std::memcpy(to, data.data() + static_cast<std::size_t>(position), n);
-              });
+  return read_whole(std::make_unique<ByteSource>("load_safetensors", bytes, name));
 }
 
 }  // namespace knet::io

@@ -3,20 +3,13 @@
 // way round.
 #pragma once
 #include <cstddef>
-#include <map>
+#include <cstdint>
 #include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "knet/tensor/tensor.hpp"
+#include "knet/io/named_tensors.hpp"
 
 namespace knet::io {
-
-/// Tensors with their names, in order.
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
-/// Free-form remarks about a file.
-using Metadata = std::map<std::string, std::string>;
 
 /// What a file holds.
 struct SafeTensors {
@@ -33,12 +26,25 @@ struct SafeTensors {
 void save_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata = {});
 
 /// Reads a file onto the CPU. IoError, with the file, what was found and what was expected, unless the file
-/// follows the format exactly: lengths, types (F64 F32 F16 BF16 I64 I32 U8 BOOL), shapes of at most eight
-/// dimensions, tensors that neither overlap nor leave holes. Nothing is allocated that the file's size does
-/// not justify.
+/// follows the format exactly: lengths, shapes of at most eight dimensions, tensors that neither overlap nor
+/// leave holes. Types that tensors do not have are converted or refused as tensor_file.hpp says. Nothing is
+/// allocated that the file's size does not justify. To read only some, or without a copy: TensorFile.
 SafeTensors load_safetensors(const std::string& path);
 
 /// The same from memory; `name` stands for the path in messages.
 SafeTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name = "memory");
+
+/// Options of save_sharded.
+struct ShardOptions {
+  /// Bytes of tensors in one file at most; a larger tensor has a file for itself.
+  std::uint64_t max_bytes = 5'000'000'000;
+};
+/// Writes the tensors as several files and an index: "model.safetensors.index.json" has its tensors beside it
+/// in "model-00001-of-00003.safetensors" and so on. All are written aside and take their places together at
+/// the end, the index last; on failure while writing everything stays as it was. Shards of an older set with
+/// other numbers are left. ValueError unless the name ends in ".safetensors.index.json"; otherwise the errors
+/// of save_safetensors. Read them back with TensorFile or load() of the index.
+void save_sharded(const std::string& index, const NamedTensors&, const ShardOptions& = {},
+                  const Metadata& = {});
 
 }  // namespace knet::io

@@ -13,17 +13,14 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::pair<std::string_view, DType> formats[] = {{"F32", f32},      {"F64", f64},  {"I32", i32},
-                                                          {"I64", i64},      {"U8", u8},    {"F16", f16},
-                                                          {"BOOL", boolean}, {"BF16", bf16}};
-
-// Names come from the file: printed, they must neither flood a message nor send control characters to a
-// terminal.
-std::string shown(std::string_view s) {
-  std::string r = "\"";
-  for (char c : s.substr(0, 80)) r += static_cast<unsigned char>(c) < 32 || c == 127 ? '?' : c;
-  return r += s.size() > 80 ? "...\"" : "\"";
-}
+constexpr std::pair<std::string_view, Stored> formats[] = {
+    {"F32", Stored::f32},         {"F64", Stored::f64},         {"I32", Stored::i32},
+    {"I64", Stored::i64},         {"U8", Stored::u8},           {"F16", Stored::f16},
+    {"BOOL", Stored::boolean},    {"BF16", Stored::bf16},       {"I8", Stored::i8},
+    {"I16", Stored::i16},         {"U16", Stored::u16},         {"U32", Stored::u32},
+    {"U64", Stored::u64},         {"F8_E4M3", Stored::f8_e4m3}, {"F8_E5M2", Stored::f8_e5m2},
+    {"F8_E8M0", Stored::f8_e8m0},
+};
 
 // Receives the pieces of the text as they are read. There is no tree: what does not belong where it stands
 // ends the parse, so the depth is bounded and a key can be counted, which a tree would have swallowed.
@@ -43,8 +40,9 @@ struct Handler : nlohmann::json_sax<json> {
     done
   };
 
-  explicit Handler(const std::string& f) : file(f) {}
+  Handler(const char* w, const std::string& f) : who(w), file(f) {}
 
+  const char* who;
   const std::string& file;
   FileHeader header;
   State state = outside;
@@ -56,7 +54,7 @@ struct Handler : nlohmann::json_sax<json> {
 
   template <class... A>
   [[noreturn]] void bad(const A&... why) const {
-    fail<IoError>("load_safetensors: ", file, ": ", why...);
+    fail<IoError>(who, ": ", file, ": ", why...);
   }
   [[noreturn]] void misplaced(const char* what) const {
     static constexpr std::array<const char*, 12> expected = {"an object with the tensors' names",
@@ -160,11 +158,9 @@ struct Handler : nlohmann::json_sax<json> {
     if (state == dtype) {
       const auto* f =
           std::find_if(std::begin(formats), std::end(formats), [&](auto& x) { return x.first == s; });
-      if (f == std::end(formats)) {
-        bad("tensor ", shown(current.name), " is of dtype ", shown(s),
-            ", which is not supported (expected F64, F32, F16, BF16, I64, I32, U8 or BOOL)");
-      }
-      current.dtype = f->second;
+      // A type that tensors do not have must not keep the others from being read.
+      if (f != std::end(formats)) current.stored = f->second;
+      current.type = std::move(s);
       state = fields;
     } else if (state == remark) {
       header.metadata[remark_keys.back()] = std::move(s);
@@ -201,19 +197,15 @@ struct Handler : nlohmann::json_sax<json> {
   }
 };
 
-// Bytes of the elements, zeros left out of the product so that the strides of [0, huge] do not overflow
-// either.
-std::uint64_t bytes_of(const Handler& h, const Entry& e) {
-  std::uint64_t n = size_of(e.dtype);
-  bool none = false;
-  for (auto v : e.shape) {
-    none = none || v == 0;
-    if (__builtin_mul_overflow(n, static_cast<std::uint64_t>(std::max<std::int64_t>(v, 1)), &n) ||
-        n > (std::uint64_t{1} << 56)) {
-      h.bad("tensor ", shown(e.name), " of shape ", e.shape, " has too many elements");
-    }
+// Of a type that is not known the offsets are all there is to go by.
+void check_size(const Handler& h, const Entry& e) {
+  std::uint64_t n = 0;
+  if (!byte_count(e.shape, std::max<std::size_t>(size_of(e.stored), 1), n))
+    h.bad("tensor ", shown(e.name), " of shape ", e.shape, " has too many elements");
+  if (e.stored != Stored::unknown && e.end - e.begin != n) {
+    h.bad("tensor ", shown(e.name), " has ", e.end - e.begin, " bytes; shape ", e.shape, " of ", e.type,
+          " needs ", n);
   }
-  return none ? 0 : n;
 }
 
 void check_names(const Handler& h) {
@@ -232,10 +224,7 @@ void check_offsets(const Handler& h, std::uint64_t data_size) {
     if (e.begin > e.end || e.end > data_size) {
       h.bad("tensor ", shown(e.name), " is at bytes ", e.begin, " to ", e.end, " of ", data_size);
     }
-    if (const auto n = bytes_of(h, e); e.end - e.begin != n) {
-      h.bad("tensor ", shown(e.name), " has ", e.end - e.begin, " bytes; shape ", e.shape, " of ", e.dtype,
-            " needs ", n);
-    }
+    check_size(h, e);
     order.push_back(&e);
   }
   std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) {
@@ -255,25 +244,26 @@ void check_offsets(const Handler& h, std::uint64_t data_size) {
 }  // namespace
 
 const char* format_name(DType t) {
-  for (auto& [name, dtype] : formats) {
-    if (dtype == t) return name.data();
+  for (auto& [name, stored] : formats) {
+    if (stored == stored_as(t)) return name.data();
   }
   fail<DTypeError>("save_safetensors: no name for ", t);
 }
 
-std::uint64_t header_length(const std::string& file, const unsigned char (&first)[8],
+std::uint64_t header_length(const char* who, const std::string& file, const unsigned char (&first)[8],
                             std::uint64_t file_size) {
   std::uint64_t n = 0;
   for (int i = 7; i >= 0; --i) n = n << 8 | first[i];
   if (n > max_header || n > file_size - 8 || n < 2) {
-    fail<IoError>("load_safetensors: ", file, ": claims a header of ", n, " bytes (expected 2 to ",
+    fail<IoError>(who, ": ", file, ": claims a header of ", n, " bytes (expected 2 to ",
                   std::min(max_header, file_size - 8), "): not a safetensors file?");
   }
   return n;
 }
 
-FileHeader parse_header(const std::string& file, std::string_view text, std::uint64_t data_size) {
-  Handler h(file);
+FileHeader parse_header(const char* who, const std::string& file, std::string_view text,
+                        std::uint64_t data_size) {
+  Handler h(who, file);
   if (text.empty() || text[0] != '{') h.bad("the header does not begin with '{': not a safetensors file?");
   if (!json::sax_parse(text.begin(), text.end(), &h)) h.bad("the header is not JSON");
   check_names(h);

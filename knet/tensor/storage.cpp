@@ -1,8 +1,10 @@
 #include "knet/tensor/storage.hpp"
 
+#include <memory>
 #include <new>
 
 #include "knet/device/pool.hpp"
+#include "knet/tensor/external.hpp"
 
 namespace knet {
 namespace {
@@ -26,7 +28,12 @@ void Storage::drop_packed() {
 
 void Storage::destroy() {
   drop_packed();
-  const std::size_t n = header + bytes;
+  std::byte* behind = reinterpret_cast<std::byte*>(this) + header;
+  std::size_t n = header + bytes;
+  if (data != behind) {  // somebody else's memory: the block holds who that is
+    n = header + sizeof(ExternalOwner);
+    std::destroy_at(std::launder(reinterpret_cast<ExternalOwner*>(behind)));
+  }
   this->~Storage();
   memory::deallocate(this, n);
 }

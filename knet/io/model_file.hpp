@@ -21,7 +21,7 @@ struct LoadOptions {
   ///   {"module", ""}            module.fc.weight -> fc.weight
   ///   {"", "backbone"}          everything gets backbone. in front
   ///   {"bert.encoder.layer.*.output.dense", "encoder.*.linear2"}   a * is one part, the same on both sides
-  std::vector<std::pair<std::string, std::string>> rename;
+  std::vector<std::pair<std::string, std::string>> rename = {};
   /// Converts floating values (f16, bf16, f32, f64) to the model's dtype, as published half precision weights
   /// need it. Without it another dtype is an error. Integers are never converted.
   bool convert = true;

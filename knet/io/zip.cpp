@@ -125,9 +125,10 @@ void inflate_to(const ByteSource& s, const ZipMember& m, std::byte* to, std::uin
   if (done != bytes) s.bad("member ", shown(m.name), " unfolds to ", done, " bytes (expected ", m.bytes, ")");
 }
 
+// zlib takes a null pointer for the start of a new checksum, which an empty span may well have.
 std::uint32_t checksum(std::uint32_t crc, std::span<const std::byte> b) {
-  return static_cast<std::uint32_t>(
-      crc32_z(crc, b.empty() ? nullptr : reinterpret_cast<const unsigned char*>(b.data()), b.size()));
+  if (b.empty()) return crc;
+  return static_cast<std::uint32_t>(crc32_z(crc, reinterpret_cast<const unsigned char*>(b.data()), b.size()));
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include "knet/autograd/tape.hpp"
 #include "knet/io/npy.hpp"
 #include "knet/io/safetensors.hpp"
-#include "knet/ops/math.hpp"
 #include "knet/tensor/factories.hpp"
 
 using namespace io_test;
@@ -19,6 +18,9 @@ struct Linear {
 struct Net {
   Linear fc;
   Tensor mean = zeros({2});
+};
+struct Quantised {
+  Param f32 = zeros({2, 3}), f16 = zeros({2, 3}), f64 = zeros({2, 3});
 };
 using Names = std::vector<std::string>;
 using ModelFiles = Folder;
@@ -57,9 +59,7 @@ TEST_F(ModelFiles, FromEveryFormat) {
   EXPECT_TRUE(equal(l.weight.value(), weight));
   EXPECT_EQ(l.weight.dtype(), f32);
   EXPECT_TRUE(equal(l.bias.value(), bias));
-  struct {
-    Param f32 = zeros({2, 3}), f16 = zeros({2, 3}), f64 = zeros({2, 3});
-  } g;
+  Quantised g;
   const auto r = load(test_data("files/all.gguf"), g, {.strict = false});
   EXPECT_EQ(r.loaded.size(), 3u);
   EXPECT_TRUE(equal(g.f16.value(), weight));
@@ -171,7 +171,7 @@ TEST_F(ModelFiles, UntouchedWhenReadingFails) {
   // A member that is damaged behind one that is not.
   io::save_npz(path("a.npz"), net());
   f = read(path("a.npz"));
-  f[f.rfind("PK\1\2") - 1] ^= 1;
+  f[f.find("PK\1\2") - 1] ^= 1;
   write(path("b.npz"), f);
   EXPECT_TRUE(has(error_of([&] { load(path("b.npz"), m); }), "wrong checksum"));
   expect_untouched(m);

@@ -128,8 +128,7 @@ TEST_F(TensorFiles, EveryFormatGivesTheSameMapped) {
       EXPECT_EQ(a.shape(), info.shape) << name << ' ' << info.name;
       EXPECT_EQ(a.dtype(), info.dtype) << name << ' ' << info.name;
       const Tensor c = a.to(f64), d = b.to(f64);
-      EXPECT_TRUE(allclose(c, d, 0, 0) || !equal(c, c) || std::isinf(reals(c)[124]))
-          << name << ' ' << info.name;
+      EXPECT_TRUE(allclose(c, d, 0, 0) || !equal(c, c)) << name << ' ' << info.name;
     }
   }
 }

@@ -57,7 +57,7 @@ class ByteSource {
 /// Numbers one after the other from a part of a source, little-endian, with a buffer.
 class ByteCursor {
  public:
-  ByteCursor(const ByteSource& s, std::uint64_t begin, std::uint64_t end) : s_(s), at_(begin), end_(end) {}
+  ByteCursor(const ByteSource& s, std::uint64_t begin, std::uint64_t stop) : s_(s), at_(begin), end_(stop) {}
   std::uint64_t position() const { return at_ - (have_ - used_); }
   std::uint64_t left() const { return end_ - position(); }
   /// IoError, saying that `what` is cut off, when there are fewer.

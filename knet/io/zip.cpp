@@ -41,20 +41,20 @@ Directory find_directory(const ByteSource& s) {
   const std::byte* p = tail.data() + i;
   if (number(p + 4, 2) != number(p + 6, 2)) s.bad("is a part of a zip archive in several files");
   Directory d{number(p + 16, 4), number(p + 12, 4), number(p + 10, 2)};
-  std::uint64_t end = start + i;
-  if (end >= locator_size) {
-    const auto locator = s.read(end - locator_size, locator_size);
+  std::uint64_t limit = start + i;
+  if (limit >= locator_size) {
+    const auto locator = s.read(limit - locator_size, locator_size);
     if (number(locator.data(), 4) == locator_mark) {
       const std::uint64_t at = number(locator.data() + 8, 8);
-      if (at > end - locator_size || end - locator_size - at < end64_size)
+      if (at > limit - locator_size || limit - locator_size - at < end64_size)
         s.bad("damaged zip archive: its zip64 record is said to be at byte ", at);
       const auto record = s.read(at, end64_size);
       if (number(record.data(), 4) != end64_mark) s.bad("damaged zip archive: no zip64 record at byte ", at);
       d = {number(record.data() + 48, 8), number(record.data() + 40, 8), number(record.data() + 32, 8)};
-      end = at;
+      limit = at;
     }
   }
-  if (d.begin > end || d.bytes > end - d.begin || d.count > d.bytes / entry_size)
+  if (d.begin > limit || d.bytes > limit - d.begin || d.count > d.bytes / entry_size)
     s.bad("damaged zip archive: a directory of ", d.count, " members in ", d.bytes, " bytes at ", d.begin,
           " of ", s.size());
   return d;
@@ -313,8 +313,8 @@ void ZipWriter::add(const std::string& name, std::span<const std::byte> head, st
 void ZipWriter::commit() {
   const std::uint64_t begin = at_, size = directory_.size();
   file_.write(directory_.data(), directory_.size());
-  std::vector<unsigned char> end;
-  Out o{end};
+  std::vector<unsigned char> tail;
+  Out o{tail};
   const bool large = count_ >= 0xffff || begin >= all32 || size >= all32;
   if (large) {
     o.put(end64_mark, 4), o.put(44, 8), o.put(45, 2), o.put(45, 2), o.put(0, 8);
@@ -324,7 +324,7 @@ void ZipWriter::commit() {
   o.put(end_mark, 4), o.put(0, 4);
   o.put(large ? 0xffff : count_, 2), o.put(large ? 0xffff : count_, 2);
   o.put(large ? all32 : size, 4), o.put(large ? all32 : begin, 4), o.put(0, 2);
-  file_.write(end.data(), end.size());
+  file_.write(tail.data(), tail.size());
   file_.commit();
 }
 

@@ -222,10 +222,10 @@ struct Machine {
   }
 
   // ---- names and calls ----
-  void push_global(std::string_view module, std::string_view name) {
-    GlobalName g{module, name, Global::other};
+  void push_global(std::string_view module, std::string_view what) {
+    GlobalName g{module, what, Global::other};
     for (const auto& known : globals) {
-      if (known.module == module && known.name == name) g = known;
+      if (known.module == module && known.name == what) g = known;
     }
     names.push_back(g);
     push({Value::global, 0, static_cast<std::int64_t>(names.size() - 1)});
@@ -417,10 +417,10 @@ struct Machine {
           break;
         }
         case 0x93: {
-          const Ref name = pop(), module = pop();
-          if (values[name].kind != Value::string || values[module].kind != Value::string)
+          const Ref what = pop(), module = pop();
+          if (values[what].kind != Value::string || values[module].kind != Value::string)
             bad("a global whose name is not a text");
-          push_global(string(module), string(name));
+          push_global(string(module), string(what));
           break;
         }
         case 0x81:  // NEWOBJ

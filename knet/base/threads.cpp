@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "knet/base/one_thread.hpp"
 #include "knet/base/text.hpp"
 #ifdef _OPENMP
 #include <omp.h>
@@ -18,9 +19,14 @@ std::atomic<int>& setting() {
 #endif
   return n;
 }
+thread_local int alone = 0;  // how many OneThreads live on this thread
 }  // namespace
 
+OneThread::OneThread() { ++alone; }
+OneThread::~OneThread() { --alone; }
+
 int threads() {
+  if (alone > 0) return 1;
 #ifdef _OPENMP
   if (omp_in_parallel()) return 1;
 #endif

@@ -6,7 +6,7 @@
 namespace knet {
 
 Minibatches::Minibatches(Tensor x, Tensor y, std::int64_t size, MinibatchOptions o)
-    : x_(std::move(x)), y_(std::move(y)), size_(size), o_(o) {
+    : x_(std::move(x)), y_(std::move(y)), size_(size), o_(o), passes_("minibatch", o.shuffle, o.seed) {
   if (!x_ || x_.ndim() == 0 || x_.size(0) == 0) fail<ValueError>("minibatch: no data in x");
   if (y_ && (y_.ndim() == 0 || y_.size(0) != x_.size(0)))
     fail<ShapeError>("minibatch: x is ", x_.shape(), ", y is ", y_.shape(), ": their first sizes differ");
@@ -14,7 +14,6 @@ Minibatches::Minibatches(Tensor x, Tensor y, std::int64_t size, MinibatchOptions
   if (size_ > x_.size(0) && !o_.partial)
     fail<ValueError>("minibatch: size ", size_, " is larger than the data, ", x_.size(0),
                      "; set .partial to take it");
-  if (o_.seed != 0) generator_ = std::make_shared<Generator>(o_.seed);
   if (is_floating(o_.xtype)) x_ = x_.to(o_.xtype);
   // A view that is not dense would be copied batch by batch, in every pass.
   x_ = x_.contiguous();
@@ -25,9 +24,12 @@ std::size_t Minibatches::size() const {
   const std::int64_t n = x_.size(0);
   return static_cast<std::size_t>(o_.partial ? (n + size_ - 1) / size_ : n / size_);
 }
-Minibatches::iterator Minibatches::begin() const {
-  if (!o_.shuffle) return {this, Tensor(), 0};
-  return {this, generator_ ? randperm(x_.size(0), *generator_) : randperm(x_.size(0)), 0};
+Minibatches::Pass Minibatches::pass() const {
+  const PassStart start = passes_.begin();
+  if (!o_.shuffle) return {this, Tensor(), start};
+  Generator g;
+  g.set_state(start.key);
+  return {this, randperm(x_.size(0), g), start};
 }
 Batch Minibatches::batch(std::size_t i, const Tensor& order) const {
   const std::int64_t from = static_cast<std::int64_t>(i) * size_, n = std::min(size_, x_.size(0) - from);

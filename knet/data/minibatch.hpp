@@ -3,9 +3,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <iterator>
+#include <utility>
 
-#include "knet/device/random.hpp"
+#include "knet/data/pass.hpp"
 #include "knet/tensor/tensor.hpp"
 
 namespace knet {
@@ -22,42 +23,45 @@ struct MinibatchOptions {
 };
 
 /// Positions of the first dimension of x and y in groups of `size`. y may be empty: batches then hold x only.
+/// Copies count their passes together.
 class Minibatches {
  public:
   using value_type = Batch;
   Minibatches(Tensor x, Tensor y, std::int64_t size, MinibatchOptions o = {});
   /// Batches of one pass.
   std::size_t size() const;
-  class iterator {
+  /// One pass in its order.
+  class Pass {
    public:
-    using value_type = Batch;
-    using difference_type = std::ptrdiff_t;
-    iterator() = default;
-    iterator(const Minibatches* d, Tensor order, std::size_t i) : d_(d), order_(std::move(order)), i_(i) {}
-    Batch operator*() const { return d_->batch(i_, order_); }
-    iterator& operator++() {
-      ++i_;
-      return *this;
-    }
-    void operator++(int) { ++i_; }
-    friend bool operator==(const iterator& a, const iterator& b) { return a.i_ == b.i_; }
+    Pass() = default;
+    Pass(const Minibatches* d, Tensor order, PassStart s) : d_(d), order_(std::move(order)), start_(s) {}
+    std::size_t size() const { return d_->size(); }
+    Batch operator[](std::size_t i) const { return d_->batch(i, order_); }
+    const PassStart& start() const { return start_; }
+    void handed_out(std::size_t position) const { d_->passes_.handed_out(start_.epoch, position, size()); }
 
    private:
     const Minibatches* d_ = nullptr;
     Tensor order_;  // empty: as they come
-    std::size_t i_ = 0;
+    PassStart start_;
   };
-  /// Starts a pass; draws its order.
-  iterator begin() const;
-  iterator end() const { return {this, Tensor(), size()}; }
+  using iterator = PassIterator<Pass>;
+  /// Begins a pass; draws its order.
+  Pass pass() const;
+  iterator begin() const { return iterator(pass()); }
+  std::default_sentinel_t end() const { return {}; }
   /// The i-th batch in the given order (a permutation, i64), or as they come.
   Batch batch(std::size_t i, const Tensor& order = {}) const;
+  /// The position in the running pass, for checkpoints.
+  DataState state() const { return passes_.state(); }
+  /// The next pass to begin is the rest of the one that `s` comes from.
+  void set_state(const DataState& s) const { passes_.set_state(s, size()); }
 
  private:
   Tensor x_, y_;
   std::int64_t size_;
   MinibatchOptions o_;
-  std::shared_ptr<Generator> generator_;  // of a given seed
+  Passes passes_;
 };
 
 /// minibatch(x, y, 100, {.shuffle = true}). ShapeError when x and y differ in length; ValueError for a size

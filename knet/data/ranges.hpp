@@ -108,6 +108,12 @@ class Take {
     const std::ptrdiff_t n = size_hint(r_), most = static_cast<std::ptrdiff_t>(n_);
     return n < 0 || n > most ? most : n;
   }
+  /// Of a source: its i-th item.
+  decltype(auto) operator[](std::size_t i) const requires requires(const std::remove_reference_t<R>& r) {
+    r[i];
+    r.size();
+  }
+  { return r_[i]; }
 
  private:
   R r_;

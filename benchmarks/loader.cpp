@@ -65,8 +65,8 @@ int main(int argc, char** argv) try {
   const std::string folder = argc > 1 ? argv[1] : "../shared/data";
   {
     const auto [x, y, xtst, ytst] = datasets::mnist(folder + "/mnist");
-    const auto data = minibatch(mat(x), y, 100, {.shuffle = true, .seed = 1});
     for (const bool ahead : {false, true}) {
+      const auto data = minibatch(mat(x), y, 100, {.shuffle = true, .seed = 1});
       seed(1);
       MLP model{{784, 100, 50, 10}};
       if (ahead)
@@ -86,8 +86,8 @@ int main(int argc, char** argv) try {
       y.push_back(tags.push_back(w->upos));
     }
   }
-  const auto data = batch_by_length(rows, 32, PackSequences{}, {.shuffle = true, .seed = 1});
   for (const bool ahead : {false, true}) {
+    const auto data = batch_by_length(rows, 32, PackSequences{}, {.shuffle = true, .seed = 1});
     seed(1);
     Tagger model(static_cast<std::int64_t>(words.size()), static_cast<std::int64_t>(tags.size()));
     if (ahead)

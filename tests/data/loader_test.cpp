@@ -307,7 +307,7 @@ TEST(Prefetch, StopsEarly) {
     auto it = data.begin();
     if (i % 2) ++it;
   }
-  EXPECT_LE(made, 20 * 8);
+  EXPECT_LE(made, 20 * 9);
   // An exception in the loop's body ends the threads too.
   const auto thrower = [] {
     for ([[maybe_unused]] const auto& t : prefetch(minibatch(Squares{1000}, 1), {.workers = 2})) throw 1;

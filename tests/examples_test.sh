@@ -40,6 +40,18 @@ else
   say "no $vectors: glove_classifier is skipped"
 fi
 
+# Photographs: what the program says when it can not.
+refuses() {
+  reason=$1; shift
+  if "$@" > "$work/out" 2>&1; then die "was not refused: $*"; fi
+  grep -q "$reason" "$work/out" || die "'$reason' is not in: $(cat "$work/out")"
+}
+"$examples/classify" --list | grep -q "resnet50-0676ba61.pth" || die "classify --list"
+refuses "known are resnet18" "$examples/classify" --model resnet51 any.png
+refuses "https://download.pytorch.org" env XDG_CACHE_HOME="$work" "$examples/classify" --model resnet18 any.png
+refuses "no images" "$examples/classify"
+refuses "README.md" "$examples/classify" --weights "$source/README.md" any.png
+
 # Images: Debian's Fashion-MNIST, where it is installed.
 clothes=${KNET_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}
 if [ ! -d "$clothes" ]; then
@@ -61,3 +73,7 @@ check "$work/out" "test accuracy:" ">" 70
 check "$work/out" "discriminator" "<" 2
 [ -s "$work/grid-02.png" ] || die "gan_mlp wrote no grid"
 if "$examples/mnist_cnn" --folder "$work" 2> "$work/out"; then die "mnist_cnn took an empty folder"; fi
+"$examples/resnet_fashion" --data fashion_mnist --folder "$clothes" --limit 1500 --epochs 3 --width 8 --batch 25 --lr 0.05 --quiet \
+  --save "$work/resnet.safetensors" > "$work/out"
+check "$work/out" "test accuracy:" ">" 30
+refuses "does not hold the weights" "$examples/classify" --model resnet18 --weights "$work/resnet.safetensors" any.png

@@ -4,7 +4,8 @@
 //   build/release/examples/resnet_fashion --epochs 15 --seed 1
 //
 // The last line printed is "test accuracy: NN.NN %". The defaults are meant for 93.5 % after 15 epochs, but
-// that run has not been made yet: it takes about an hour on one slow core.
+// that run has not been made yet: it takes about an hour on one core. What was run: --limit 20000 --epochs 4
+// --width 16 --batch 64 gave 84.32 % in 102 s on one busy core.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>

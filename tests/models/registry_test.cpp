@@ -130,11 +130,12 @@ TEST_F(Registry, GluonNamesReachEveryWeight) {
     test::fill(net);
     const auto names = models::gluon_names(depth, "resnetv2_");
     io::NamedTensors theirs;
-    for (const auto& [ours, tensor] : named_tensors(net)) {
+    for (const auto& e : named_tensors(net)) {
+      const std::string& ours = e.first;
       const auto it =
           std::find_if(names.begin(), names.end(), [&](const auto& n) { return n.second == ours; });
       ASSERT_NE(it, names.end()) << ours;
-      theirs.emplace_back(it->first, tensor);
+      theirs.emplace_back(it->first, e.second);
     }
     EXPECT_EQ(theirs.size(), names.size());
     const std::string file = folder + "/gluon.npz";

@@ -3,15 +3,14 @@
 //   build/release/examples/char_lm --text book.txt --model lstm --epochs 5 --sample 500
 //   build/release/examples/char_lm --text book.txt --model gpt
 //
-// The last tenth of the text is kept aside; the loss on it, in bits per character, is printed after every
-// epoch.
+// (Byte pairs instead of letters: gpt2 --train.) The last tenth of the text is kept aside; the loss on it, in
+// bits per character, is printed after every epoch.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <variant>
 
 #include "knet/knet.hpp"
 using namespace knet;
@@ -32,79 +31,34 @@ CharLSTM make_lstm(std::int64_t letters, std::int64_t size, std::int64_t layers,
           {.input = size, .output = letters}};
 }
 
-/// Decoder-only transformer, normalised first; the output table is the embedding (Radford et al. 2019).
-struct GPT {
-  Embed tokens;
-  PositionEmbedding positions;
-  std::vector<Transformer> blocks;
-  LayerNorm norm;
-  double dropout;
-  Tensor hidden(const Tensor& ids, std::vector<KeyValueCache>* caches, std::int64_t start) const {
-    Tensor h = knet::dropout(positions(tokens(ids), start), dropout);
-    for (std::size_t i = 0; i < blocks.size(); ++i)
-      h = blocks[i](h, {.cache = caches ? &(*caches)[i] : nullptr});
-    return norm(h);
-  }
-  Tensor operator()(const Tensor& ids) const { return matmul(hidden(ids, nullptr, 0), tokens.weight.T()); }
-};
-GPT make_gpt(std::int64_t letters, std::int64_t size, std::int64_t layers, std::int64_t length,
-             double dropout) {
-  GPT m{.tokens = {.input = letters, .output = size, .winit = gaussian(0, 0.02)},
-        .positions = {.size = size, .max_length = length},
-        .blocks = {},
-        .norm = {size},
-        .dropout = dropout};
-  for (std::int64_t i = 0; i < layers; ++i)
-    m.blocks.push_back({.size = size,
-                        .heads = std::max<std::int64_t>(1, size / 32),
-                        .hidden = 4 * size,
-                        .activation = gelu,
-                        .causal = true,
-                        .dropout = dropout,
-                        .norm_first = true});
-  return m;
-}
-
-/// One id from scores divided by a temperature.
-std::int64_t draw(const Tensor& scores, double temperature, Generator& g) {
-  const std::vector<double> p = softmax(scores / temperature, -1).to_vector<double>();
-  double u = rand({1}, g, f64).item();
-  for (std::size_t i = 0; i < p.size(); ++i) {
-    if ((u -= p[i]) < 0) return static_cast<std::int64_t>(i);
-  }
-  return static_cast<std::int64_t>(p.size()) - 1;
+models::GPT2 make_gpt(std::int64_t letters, std::int64_t size, std::int64_t layers, std::int64_t length,
+                      double dropout) {
+  return {.config = {.vocabulary = letters,
+                     .positions = length,
+                     .size = size,
+                     .layers = layers,
+                     .heads = std::max<std::int64_t>(1, size / 32),
+                     .dropout = dropout}};
 }
 
 /// The LSTM carries its state from letter to letter.
 std::vector<std::int64_t> sample(const CharLSTM& m, std::int64_t first, int n, double temperature,
-                                 Generator& g, std::int64_t) {
+                                 Generator& g) {
   std::vector<std::int64_t> out{first};
   RNNState s;
   while (static_cast<int>(out.size()) < n) {
     const RNNOutput r = m.lstm(Tensor{{out.back()}}, s);
     s = {r.hidden, r.memory};
-    out.push_back(draw(m.output(r.y), temperature, g));
+    out.push_back(models::sample_token(m.output(r.y), {.temperature = temperature}, g));
   }
   return out;
 }
-/// The GPT keeps keys and values until its window is full, then starts again from the last half of it.
-std::vector<std::int64_t> sample(const GPT& m, std::int64_t first, int n, double temperature, Generator& g,
-                                 std::int64_t window) {
+std::vector<std::int64_t> sample(const models::GPT2& m, std::int64_t first, int n, double temperature,
+                                 Generator& g) {
   std::vector<std::int64_t> out{first};
-  std::vector<KeyValueCache> caches(m.blocks.size());
-  std::size_t fed = 0;  // letters in the caches, from `from` on
-  std::size_t from = 0;
-  while (static_cast<int>(out.size()) < n) {
-    if (static_cast<std::int64_t>(out.size() - from) > window) {
-      from = out.size() - static_cast<std::size_t>(window) / 2;
-      fed = from;
-      caches.assign(m.blocks.size(), {});
-    }
-    const std::vector<std::int64_t> fresh(out.begin() + static_cast<std::ptrdiff_t>(fed), out.end());
-    const Tensor h = m.hidden(Tensor(fresh).unsqueeze(0), &caches, static_cast<std::int64_t>(fed - from));
-    fed = out.size();
-    out.push_back(draw(matmul(h.select(1, h.size(1) - 1), m.tokens.weight.T()), temperature, g));
-  }
+  const auto more = models::generate(
+      m, out, {.max_tokens = n - 1, .sampling = {.temperature = temperature}, .seed = g.state().seed});
+  out.insert(out.end(), more.begin(), more.end());
   return out;
 }
 
@@ -187,7 +141,7 @@ int main(int argc, char** argv) {
       Generator g(seed_value);
       std::string written;
       if (sample_length > 0) {
-        for (const auto id : sample(model, ids[0], sample_length, temperature, g, length))
+        for (const auto id : sample(model, ids[0], sample_length, temperature, g))
           written += letters.element(id);
         std::cout << written << "\n";
       }

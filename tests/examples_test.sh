@@ -30,6 +30,40 @@ for model in lstm gpt; do
 done
 if "$examples/char_lm" --text "$work/none" 2> "$work/out"; then die "char_lm took a file that is not there"; fi
 
+# GPT-2 of byte pairs on the same text: 400 tokens by chance are a perplexity of 400.
+"$examples/gpt2" --train "$work/text" --vocabulary 400 --size 64 --layers 2 --positions 64 --length 32 --epochs 3 \
+  --lr 0.005 --tokens 20 --save "$work/gpt2" --quiet > "$work/out"
+check "$work/out" "unseen text: perplexity" "<" 100
+"$examples/gpt2" --folder "$work/gpt2" --evaluate "$work/text" > "$work/out"
+check "$work/out" "text: perplexity" "<" 120
+"$examples/gpt2" --folder "$work/gpt2" --prompt "namespace" --tokens 10 --top-k 5 > "$work/out"
+"$examples/gpt2" --folder "$work/gpt2" --prompt "namespace" --tokens 10 --top-k 5 > "$work/again"
+grep -q "^namespace" "$work/out" || die "gpt2: $(cat "$work/out")"
+cmp -s "$work/out" "$work/again" || die "gpt2 writes otherwise with the same seed"
+if "$examples/gpt2" --folder "$work" 2> "$work/out"; then die "gpt2 took a folder without a model"; fi
+grep -q "config.json" "$work/out" || die "gpt2: $(cat "$work/out")"
+printf 'caf\351' > "$work/latin1"
+if "$examples/gpt2" --train "$work/latin1" 2> "$work/out"; then die "gpt2 took a text that is not UTF-8"; fi
+
+# Words: LSTM and GRU, the output table tied and not.
+tr -cs 'A-Za-z\n' ' ' < "$work/text" > "$work/words"
+"$examples/word_lm" --text "$work/words" --model gru --tied --size 64 --layers 1 --epochs 3 --min-count 3 --quiet \
+  --sample 10 > "$work/out"
+check "$work/out" "unseen text: perplexity" "<" 150
+"$examples/word_lm" --text "$work/words" --test "$work/words" --size 32 --layers 2 --epochs 1 --min-count 3 --quiet > "$work/out"
+check "$work/out" "test text: perplexity" "<" 300
+if "$examples/word_lm" --text "$work/latin1" 2> "$work/out"; then die "word_lm took a text that is not UTF-8"; fi
+
+# Vectors of sentences, where published weights are at hand.
+if "$examples/sentences" --folder "$work" "a" "b" 2> "$work/out"; then die "sentences took an empty folder"; fi
+if [ -n "${KNET_MINILM:-}" ]; then
+  "$examples/sentences" --folder "$KNET_MINILM" "A man is eating food." "Someone has a meal." "It is raining." > "$work/out"
+  [ "$(sort -r "$work/out" | grep -c "|")" = 3 ] || die "sentences: $(cat "$work/out")"
+  grep "|" "$work/out" | sort -r | head -n 1 | grep -q "food.*meal" || die "sentences: $(cat "$work/out")"
+else
+  say "KNET_MINILM does not name a folder with all-MiniLM-L6-v2: sentences is not run"
+fi
+
 # Word vectors: what kind of thing is a word that was not in the lists?
 vectors=${KNET_DATA:-$source/../shared/data}/glove/glove.20k.100d.txt.gz
 if [ -f "$vectors" ]; then
@@ -72,6 +106,9 @@ check "$work/out" "test accuracy:" ">" 70
     grep -q "without libpng" "$work/out" || die "$(cat "$work/out")"; }
 check "$work/out" "discriminator" "<" 2
 [ -s "$work/grid-02.png" ] || die "gan_mlp wrote no grid"
+"$examples/vae" --data fashion_mnist --folder "$clothes" --limit 2000 --epochs 2 --hidden 64 --code 8 --quiet \
+  --png "$work/vae-%02d.png" > "$work/out" || { grep -q "without libpng" "$work/out" || die "$(cat "$work/out")"; }
+check "$work/out" "test ELBO: -" "<" 470
 if "$examples/mnist_cnn" --folder "$work" 2> "$work/out"; then die "mnist_cnn took an empty folder"; fi
 "$examples/resnet_fashion" --data fashion_mnist --folder "$clothes" --limit 1500 --epochs 3 --width 8 --batch 25 --lr 0.05 --quiet \
   --save "$work/resnet.safetensors" > "$work/out"

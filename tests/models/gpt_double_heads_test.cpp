@@ -111,9 +111,9 @@ TEST(GPTDoubleHeads, Learns) {
                                                   .dropout = 0}},
                    .dropout = 0};
   const StoryBatch b = story_batch(t, tokens, list);
-  Optimizer opt(m, Adam{.lr = 3e-3, .gclip = 1});
+  Optimizer opt(m, Adam{.lr = 5e-3, .gclip = 1});
   double first = 0, last = 0;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 90; ++i) {
     const Tape tape = diff([&] { return double_heads_loss(m, b); });
     opt.step(tape);
     last = tape.item();

@@ -6,7 +6,8 @@
 // its two parts: how well an image is rebuilt, and how far its code is from the standard normal distribution.
 // --png writes a grid: samples from the prior, and below two rows of test images over their reconstructions.
 //
-// RESULTS
+// Fashion-MNIST, 6 epochs, one thread of a busy cloud machine (43 s, 18 s of them computing): test ELBO
+// -246.99, rebuilding 230.36, divergence 16.63.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>

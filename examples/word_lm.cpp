@@ -8,8 +8,6 @@
 // from one window of --bptt words to the next, gradients are not. Plain SGD with clipped gradients; the rate
 // is divided by 4 whenever the perplexity on the validation text does not fall (without --valid: the last
 // tenth of the text).
-//
-// RESULTS
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>

@@ -9,8 +9,7 @@
 //   no file)
 //
 // The last tenth of a text to learn is kept aside; the perplexity on it, per token, is printed after every
-// epoch. What
-// --save writes is read here and by Hugging Face's library. (Letters instead of byte pairs: char_lm.)
+// epoch. --save writes a folder in Hugging Face's layout. (Letters instead of byte pairs: char_lm.)
 //
 // With random weights of "gpt2" (124 million parameters) on 2 cores of a cloud machine whose memory
 // gives 25.3 GB/s to two threads: 25.1 ms a token, 39.8 tokens a second, weights at 19.7 GB/s (78 %); one

@@ -152,8 +152,8 @@ GPT2WithTokenizer load_gpt2(const std::string& folder);
 /// of masks and a copy of the tied table are passed over. IoError when anything else is missing, left or of
 /// another size.
 GPT2 load_gpt2_weights(const std::string& file, const GPT2Config&);
-/// Writes config.json, model.safetensors, vocab.json and merges.txt into a folder that exists; both load_gpt2
-/// and Hugging Face's library read them.
+/// Writes config.json, model.safetensors, vocab.json and merges.txt, laid out and named as Hugging Face does,
+/// into a folder that exists; load_gpt2 reads them.
 void save_gpt2(const std::string& folder, const GPT2&, const Tokenizer&);
 
 }  // namespace knet::models

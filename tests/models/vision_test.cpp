@@ -183,4 +183,46 @@ TEST(Models, ResNetLearns) {
   EXPECT_LT(trained(v2, 12, 5, 0.05), 0.1);
 }
 
+// Whole networks on a few pictures, with their auxiliary heads: gradients reach every parameter, and the loss
+// falls.
+template <class M>
+void expect_learns(M& net, std::int64_t side, std::int64_t images, int steps, double below) {
+  seed(4);
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(images));
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int64_t>(i % 2);
+  const Tensor y(labels, {images});
+  const Tensor x = randn({images, 3, side, side}) * 0.5 + y.to(f32).reshape({images, 1, 1, 1});
+  Optimizer optimizer(net, Momentum{.lr = 0.01, .gamma = 0.9});
+  double last = 0;
+  for (int i = 0; i < steps; ++i) {
+    const Tape tape = diff([&] {
+      const auto out = net.forward(x);
+      Tensor loss = nll(out.logits, y);
+      for (const Tensor& aux : out.aux) loss = loss + nll(aux, y) * 0.3;
+      last = nll(out.logits, y).item();
+      return loss;
+    });
+    if (i == 0) {
+      for (const auto& e : named_params(net)) {
+        if (*e.param) {
+          EXPECT_GT(abs(tape.grad(*e.param)).max().item(), 0) << e.name;
+        }
+      }
+    }
+    optimizer.step(tape);
+  }
+  EXPECT_LT(last, below);
+}
+TEST(Models, InceptionsLearn) {
+  seed(2);
+  models::GoogLeNet v1({.classes = 2, .aux = true});
+  expect_learns(v1, 32, 16, 10, 0.3);
+  // Four images are too few for its loss to fall reliably: one step, for the gradients.
+  models::InceptionV3 v3({.classes = 2});
+  expect_learns(v3, 75, 4, 1, 10);
+  auto factorised = Chain{models::basic_conv(3, 16, {.window = 3, .padding = 1}), models::inception_c(16, 16),
+                          GlobalPool{}, Linear{.input = 768, .output = 2}};
+  EXPECT_LT(trained(factorised, 10, 3, 0.02), 0.3);
+}
+
 }  // namespace

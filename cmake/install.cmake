@@ -15,7 +15,8 @@ install(DIRECTORY knet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
   PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "image_codec.hpp" EXCLUDE PATTERN "font.hpp" EXCLUDE PATTERN "transforms_image.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE
   PATTERN "json_file.hpp" EXCLUDE PATTERN "vocabulary_files.hpp" EXCLUDE PATTERN "word_vector_file.hpp" EXCLUDE
   PATTERN "byte_source.hpp" EXCLUDE PATTERN "stored_type.hpp" EXCLUDE PATTERN "tensor_source.hpp" EXCLUDE
-  PATTERN "zip.hpp" EXCLUDE PATTERN "npy_header.hpp" EXCLUDE PATTERN "pickle.hpp" EXCLUDE PATTERN "gguf_quants.hpp" EXCLUDE)
+  PATTERN "zip.hpp" EXCLUDE PATTERN "npy_header.hpp" EXCLUDE PATTERN "pickle.hpp" EXCLUDE PATTERN "gguf_quants.hpp" EXCLUDE
+  PATTERN "published.hpp" EXCLUDE)
 install(EXPORT KnetLayersTargets NAMESPACE KnetLayers:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/KnetLayers)
 set(KNET_STATIC_DEPENDENCIES "")
 if(NOT BUILD_SHARED_LIBS)

@@ -8,6 +8,10 @@
 // from one window of --bptt words to the next, gradients are not. Plain SGD with clipped gradients; the rate
 // is divided by 4 whenever the perplexity on the validation text does not fall (without --valid: the last
 // tenth of the text).
+//
+// The sentences of UD Turkish-IMST (punctuation apart, --tied --min-count 2 --dropout 0.4): perplexity 149,
+// 124 and 42.6 on the development part after three epochs of 15 s, on one thread of a busy cloud machine; 38
+// % of its words are <unk>, and its own frequencies alone would make 39.9.
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>

@@ -69,7 +69,7 @@ TEST(Bert, BadInput) {
   expect_error<ShapeError>(call(zeros({2, 3})), {"f32"});
   expect_error<ShapeError>(call(Tensor{{1, 2}}, Tensor{{1, 1}}), {"boolean"});
   expect_error<ShapeError>(call(Tensor{{1, 2}}, zeros({1, 3}, boolean)), {"[1, 3]"});
-  EXPECT_THROW((Bert{.config = {.size = 30, .heads = 4}}), ValueError);
+  EXPECT_THROW((void)(Bert{.config = {.size = 30, .heads = 4}}), ValueError);
   BertConfig without = tiny;
   without.pooler = false;
   expect_error<ValueError>([&] { filled(without).pooled(zeros({1, 2, 32})); }, {"no pooler"});

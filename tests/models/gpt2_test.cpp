@@ -109,8 +109,8 @@ TEST(GPT2, BadInput) {
   EXPECT_EQ(cache.length(), 20);
   GPT2Cache fresh;
   expect_error<ValueError>([&] { diff([&] { return m(Tensor{1}, &fresh).sum(); }); }, {"diff()"});
-  expect_error<ValueError>([] { GPT2{.config = {.size = 30, .heads = 4}}; }, {"30", "4"});
-  expect_error<ValueError>([] { GPT2{.config = {.layers = 0}}; }, {".layers"});
+  expect_error<ValueError>([] { (void)GPT2{.config = {.size = 30, .heads = 4}}; }, {"30", "4"});
+  expect_error<ValueError>([] { (void)GPT2{.config = {.layers = 0}}; }, {".layers"});
 }
 
 const std::vector<std::string> corpus{"the cat sat on the mat", "the dog sat on the log",

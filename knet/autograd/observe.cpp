@@ -78,8 +78,8 @@ double count(const First& first, const A&... rest) {
 
 /// Around a kernel; compiled once for all of them.
 struct Telling {
-  [[gnu::noinline]] Telling(const char* name, const Seen& seen, double flops) {
-    tell([&](Observer& o) { o.kernel_begins({name, seen.function, {seen.arrays, seen.n}, flops}); });
+  [[gnu::noinline]] Telling(const char* name, const Seen& seen, double flops, const void* const* arguments) {
+    tell([&](Observer& o) { o.kernel_begins({name, seen.function, {seen.arrays, seen.n}, flops, arguments}); });
   }
   [[gnu::noinline]] ~Telling() {
     tell([](Observer& o) { o.kernel_ends(); });
@@ -94,11 +94,16 @@ struct Reporting<I, R (*)(A...)> {
   static R call(A... a) {
     const auto f = real.load(std::memory_order_relaxed);
     constexpr std::string_view name = reflect::field_name<Kernels, I>();
-    if (telling || name == "packed_bytes" || !tape::watched()) return f(a...);
-    Seen seen;
-    (seen.see(a), ...);
-    const Telling told(name.data(), seen, count<I>(a...));
-    return f(a...);
+    if constexpr (name == "packed_bytes" || name == "conv_form") {
+      return !telling && of_thread && !of_thread->packs() ? R{} : f(a...);
+    } else {
+      if (telling || !tape::watched()) return f(a...);
+      Seen seen;
+      (seen.see(a), ...);
+      const void* const arguments[] = {&a...};
+      const Telling told(name.data(), seen, count<I>(a...), arguments);
+      return f(a...);
+    }
   }
 };
 

@@ -19,7 +19,10 @@ struct Observer {
     const char* function;           ///< of an elementwise one: "tanh"; else nullptr
     std::span<const Shape> arrays;  ///< what it was given
     double flops;                   ///< see TracedOp
+    const void* const* arguments;   ///< the address of each, in the order of the entry
   };
+  /// Shall operators find weights packed? If not, kernels see every weight as it is.
+  virtual bool packs() const { return true; }
   virtual void kernel_begins(const Kernel&) {}
   virtual void kernel_ends() {}
   /// y, just computed from the inputs (some may be empty), was put on the tape.

@@ -40,6 +40,10 @@ static_assert(class_of((1 << 20) + 1) == local_classes && class_of(largest) < cl
 struct FreeBlock {
   FreeBlock* next;
 };
+struct HoardedBlock {
+  HoardedBlock* next;
+  int size_class;
+};
 
 // A lock for each class: threads that work on different sizes do not meet.
 struct SharedList {
@@ -66,6 +70,9 @@ constinit std::atomic<std::uint64_t> system_requests{0},
 constinit std::mutex roll_mutex;
 constinit ThreadCache* roll = nullptr;  // caches of all living threads
 constinit thread_local ThreadCache local;
+constinit thread_local memory::Reserve* reserve = nullptr;  // of the plan that this thread runs
+constinit thread_local bool hoarding = false;
+constinit thread_local HoardedBlock* hoard = nullptr;
 
 void free_to_system(void* p, int c) {
   std::free(p);
@@ -133,7 +140,7 @@ struct AtThreadExit {
 
 // The first use of the pool on a thread. Does nothing while the thread is being torn down.
 void enroll() {
-  if (local.capacity || local.left) return;
+  if (local.capacity || local.left || hoarding) return;
   [[maybe_unused]] static thread_local AtThreadExit at_exit;
   std::lock_guard lock(roll_mutex);
   local.capacity = local_blocks;
@@ -174,7 +181,9 @@ void* from_system(int c, std::size_t asked) {
 [[gnu::noinline]] void* allocate_slowly(int c, std::size_t asked) {
   enroll();
   void* p = nullptr;
-  if (c < local_classes && local.capacity) {
+  if (reserve && c >= local_classes) p = reserve->take(c);
+  if (p) {
+  } else if (c < local_classes && local.capacity) {
     local.count[c] = take(c, local.block[c], batch);
     if (local.count[c]) p = local.block[c][--local.count[c]];
   } else {
@@ -191,6 +200,13 @@ void* from_system(int c, std::size_t asked) {
 
 [[gnu::noinline]] void deallocate_slowly(int c, void* p) {
   enroll();
+  if (hoarding) {
+    auto* b = static_cast<HoardedBlock*>(p);
+    *b = {hoard, c};
+    hoard = b;
+    return;
+  }
+  if (reserve && c >= local_classes && reserve->keep(c, p)) return;
   if (c >= local_classes || !local.capacity) return share(c, &p, 1);
   int& n = local.count[c];
   if (n == local_blocks) {  // the oldest go: the newest are still in the processor's caches
@@ -225,6 +241,42 @@ void deallocate(void* p, std::size_t bytes) noexcept {
     return;
   }
   deallocate_slowly(c, p);
+}
+
+// Without a cache every block of this thread takes the slow ways, which know about hoards.
+Hoard::Hoard() : capacity_(local.capacity) {
+  empty_cache(share);
+  local.capacity = 0;
+  hoarding = true;
+}
+Hoard::~Hoard() {
+  hoarding = false;
+  local.capacity = capacity_;
+  while (hoard) {
+    const int c = hoard->size_class;
+    void* p = std::exchange(hoard, hoard->next);
+    share(c, &p, 1);
+  }
+}
+
+Reserve::~Reserve() {
+  for (int i = 0; i < count_; ++i) share(kept_[i].size_class, &kept_[i].block, 1);
+}
+Reserve::Use::Use(Reserve& r) : outer_(std::exchange(reserve, &r)) {}
+Reserve::Use::~Use() { reserve = outer_; }
+void* Reserve::take(int size_class) {
+  for (int i = count_; i-- > 0;) {
+    if (kept_[i].size_class != size_class) continue;
+    void* p = kept_[i].block;
+    kept_[i] = kept_[--count_];
+    return p;
+  }
+  return nullptr;
+}
+bool Reserve::keep(int size_class, void* block) {
+  if (count_ == most) return false;
+  kept_[count_++] = {size_class, block};
+  return true;
 }
 
 }  // namespace memory

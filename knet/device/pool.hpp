@@ -30,6 +30,51 @@ void* allocate(std::size_t bytes);
 /// Returns a block; `bytes` as asked for.
 void deallocate(void* p, std::size_t bytes) noexcept;
 
+/// While it lives, what this thread gives back is not handed out again: an address names one block. One at a
+/// time.
+class Hoard {
+ public:
+  Hoard();
+  ~Hoard();
+  Hoard(const Hoard&) = delete;
+  Hoard& operator=(const Hoard&) = delete;
+
+ private:
+  int capacity_;
+};
+
+/// Blocks over 1 MiB that its owner keeps: while in use by a thread, such blocks of that thread come from here
+/// and return to here, without a lock.
+class Reserve {
+ public:
+  Reserve() = default;
+  ~Reserve();
+  Reserve(const Reserve&) = delete;
+  Reserve& operator=(const Reserve&) = delete;
+
+  class Use {
+   public:
+    explicit Use(Reserve&);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    Reserve* outer_;
+  };
+  void* take(int size_class);
+  bool keep(int size_class, void* block);
+
+ private:
+  struct Kept {
+    int size_class;
+    void* block;
+  };
+  static constexpr int most = 16;
+  Kept kept_[most];
+  int count_ = 0;
+};
+
 /// A standard allocator over the pool, for small bookkeeping that lives as long as a training step.
 template <class T>
 struct Allocator {

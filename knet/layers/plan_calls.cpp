@@ -1,0 +1,355 @@
+#include "knet/layers/plan_calls.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "knet/base/reflect.hpp"
+
+namespace knet::plan {
+namespace {
+
+using Int = std::int64_t;
+
+// ---- the other entries that can be repeated; fields are the entry's parameters, in order ----
+
+struct BinaryCall {
+  Binary op;
+  Array a, b, y;
+  static constexpr auto entry = &Kernels::binary;
+  void visit(auto& v) { v.in(a), v.in(b), v.out(y); }
+};
+struct BinaryScalarCall {
+  Binary op;
+  Array x;
+  double s;
+  bool scalar_first;
+  Array y;
+  static constexpr auto entry = &Kernels::binary_scalar;
+  void visit(auto& v) { v.in(x), v.out(y); }
+};
+struct WhereCall {
+  Array mask, a, b, y;
+  static constexpr auto entry = &Kernels::where;
+  void visit(auto& v) { v.in(mask), v.in(a), v.in(b), v.out(y); }
+};
+struct FillCall {
+  double value;
+  Array y;
+  static constexpr auto entry = &Kernels::fill;
+  void visit(auto& v) { v.out(y); }
+};
+struct ArangeCall {
+  double start, step;
+  Array y;
+  static constexpr auto entry = &Kernels::arange;
+  void visit(auto& v) { v.out(y); }
+};
+struct ReduceCall {
+  Reduce op;
+  Array x, y;
+  static constexpr auto entry = &Kernels::reduce;
+  void visit(auto& v) { v.in(x), v.out(y); }
+};
+struct ArgReduceCall {
+  bool largest;
+  Array x;
+  int dim;
+  Array y;
+  static constexpr auto entry = &Kernels::arg_reduce;
+  void visit(auto& v) { v.in(x), v.out(y); }
+};
+struct CumsumCall {
+  Array x;
+  int dim;
+  bool reverse;
+  Array y;
+  static constexpr auto entry = &Kernels::cumsum;
+  void visit(auto& v) { v.in(x), v.out(y); }
+};
+struct SortCall {
+  Array x;
+  int dim;
+  bool descending;
+  Array values, indices;
+  static constexpr auto entry = &Kernels::sort;
+  void visit(auto& v) { v.in(x), v.out(values), v.out(indices); }
+};
+struct SoftmaxCall {
+  SoftmaxKind kind;
+  Array x;
+  int dim;
+  Array y;
+  static constexpr auto entry = &Kernels::softmax;
+  void visit(auto& v) { v.in(x), v.out(y); }
+};
+struct LayerNormCall {
+  Array x;
+  const void *gamma, *beta;
+  double eps;
+  Array y;
+  void *mean, *rstd;
+  static constexpr auto entry = &Kernels::layer_norm;
+  void visit(auto& v) {
+    const Int n = x.size[0], d = x.size[1];
+    v.in(x), v.in(gamma, x.dtype, d), v.in(beta, x.dtype, d), v.out(y);
+    v.out(mean, x.dtype, n), v.out(rstd, x.dtype, n);
+  }
+};
+struct MomentsCall {
+  Array x;
+  void *mean, *var;
+  static constexpr auto entry = &Kernels::channel_moments;
+  void visit(auto& v) { v.in(x), v.out(mean, x.dtype, x.size[1]), v.out(var, x.dtype, x.size[1]); }
+};
+struct ConvGradInputCall {
+  ConvShape s;
+  Array dy, w, dx;
+  static constexpr auto entry = &Kernels::conv_grad_input;
+  void visit(auto& v) { v.in(dy), v.in(w), v.out(dx); }
+};
+void windows(PoolShape& s, auto& v) {
+  for (int d = 0; d < 3; ++d) v.list(s.begin[d], s.out[d]), v.list(s.end[d], s.out[d]);
+}
+struct MaxPoolCall {
+  PoolShape s;
+  bool propagate_nan;
+  Array x, y;
+  std::int32_t* index;
+  static constexpr auto entry = &Kernels::max_pool;
+  void visit(auto& v) { windows(s, v), v.in(x), v.out(y), v.out(index, i32, y.numel()); }
+};
+struct PoolGatherCall {
+  PoolShape s;
+  Array x;
+  const std::int32_t* index;
+  Array y;
+  static constexpr auto entry = &Kernels::pool_gather;
+  void visit(auto& v) { windows(s, v), v.in(x), v.in(index, i32, y.numel()), v.out(y); }
+};
+struct AvgPoolCall {
+  PoolShape s;
+  Array x, y;
+  static constexpr auto entry = &Kernels::avg_pool;
+  void visit(auto& v) { windows(s, v), v.in(x), v.out(y); }
+};
+struct AvgPoolGradCall {
+  PoolShape s;
+  Array dy, dx;
+  static constexpr auto entry = &Kernels::avg_pool_grad;
+  void visit(auto& v) { windows(s, v), v.in(dy), v.out(dx); }
+};
+struct RNNCall {
+  RNNShape s;
+  RNNForward f;
+  static constexpr auto entry = &Kernels::rnn;
+  void visit(auto& v) {
+    v.list(s.batch, s.steps);
+    const Int h = s.hidden, g = gate_count(s.kind), states = s.batch[0] * h;
+    v.inout(f.gates, s.dtype, s.rows * g * h), v.out(f.extra, s.dtype, s.rows * h);
+    v.in(f.wh, s.dtype, g * h * h), v.in(f.bias_n, s.dtype, h);
+    v.in(f.h0, s.dtype, states), v.in(f.c0, s.dtype, states);
+    v.out(f.y, s.dtype, s.rows * h), v.out(f.hy, s.dtype, states), v.out(f.cy, s.dtype, states);
+  }
+};
+struct AttentionCall {
+  AttentionShape s;
+  AttentionInputs in;
+  Array y;
+  void* lse;
+  static constexpr auto entry = &Kernels::attention;
+  void visit(auto& v) {
+    v.in(in.q), v.in(in.k), v.in(in.v), v.in(in.mask), v.out(y);
+    v.out(lse, s.dtype, s.batch * s.heads * s.queries);
+  }
+};
+struct IndexSelectCall {
+  Array x;
+  int dim;
+  Array ids, y;
+  static constexpr auto entry = &Kernels::index_select;
+  void visit(auto& v) { v.in(x), v.ids(ids, x.size[dim]), v.out(y); }
+};
+struct IndexAddCall {
+  Array src;
+  int dim;
+  Array ids, y;
+  static constexpr auto entry = &Kernels::index_add;
+  void visit(auto& v) { v.in(src), v.ids(ids, y.size[dim]), v.inout(y); }
+};
+struct GatherCall {
+  Array x;
+  int dim;
+  Array ids, y;
+  static constexpr auto entry = &Kernels::gather;
+  void visit(auto& v) { v.in(x), v.ids(ids, x.size[dim]), v.out(y); }
+};
+struct ScatterAddCall {
+  Array src;
+  int dim;
+  Array ids, y;
+  static constexpr auto entry = &Kernels::scatter_add;
+  void visit(auto& v) { v.in(src), v.ids(ids, y.size[dim]), v.inout(y); }
+};
+
+// ---- the pointers among the arguments ----
+
+struct Finder {
+  Call& call;
+  std::vector<Operand> found = {};
+
+  template <class P>
+  void add(P& pointer, bool reads, bool writes, const std::byte* low, const std::byte* high) {
+    const auto at = static_cast<std::size_t>(reinterpret_cast<std::byte*>(&pointer) - call.bytes());
+    found.push_back({.at = at, .reads = reads, .writes = writes, .low = low, .high = high});
+  }
+  void array(Array& a, bool reads, bool writes) {
+    if (!a.data || a.numel() == 0) return;
+    Int low = 0, high = 0;
+    for (int i = 0; i < a.ndim; ++i) {
+      const Int reach = (a.size[i] - 1) * a.stride[i];
+      (reach < 0 ? low : high) += reach;
+    }
+    const auto size = static_cast<Int>(size_of(a.dtype));
+    const auto* p = static_cast<const std::byte*>(a.data);
+    add(a.data, reads, writes, p + low * size, p + (high + 1) * size);
+    found.back().form = a;
+  }
+  template <class P>
+  void block(P& p, DType t, Int n, bool reads, bool writes) {
+    const auto* b = static_cast<const std::byte*>(static_cast<const void*>(p));
+    if (b && n > 0) add(p, reads, writes, b, b + n * static_cast<Int>(size_of(t)));
+  }
+  void in(Array& a) { array(a, true, false); }
+  void out(Array& a) { array(a, false, true); }
+  void inout(Array& a) { array(a, true, true); }
+  void ids(Array& a, Int limit) {
+    const std::size_t before = found.size();
+    in(a);
+    if (found.size() > before) found.back().ids = limit;
+  }
+  template <class P>
+  void in(P& p, DType t, Int n) {
+    block(p, t, n, true, false);
+  }
+  template <class P>
+  void out(P& p, DType t, Int n) {
+    block(p, t, n, false, true);
+  }
+  template <class P>
+  void inout(P& p, DType t, Int n) {
+    block(p, t, n, true, true);
+  }
+  void product(Array& y, Epilogue& e, Int columns) {
+    array(y, e.accumulate, true);
+    in(e.bias, y.dtype, columns);
+  }
+  void list(const Int*& p, Int n) {
+    for (const auto& l : call.lists) {
+      if (l->data() == p) return;  // copied already
+    }
+    call.lists.push_back(std::make_shared<const std::vector<Int>>(p, p + n));
+    p = call.lists.back()->data();
+  }
+};
+
+template <class T>
+std::vector<Operand> find(Call& c) {
+  Finder f{c};
+  c.as<T>()->visit(f);
+  return std::move(f.found);
+}
+
+template <class T>
+Call make(const T& arguments) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  Call c;
+  c.run = &run_call<T>;
+  c.find_operands = &find<T>;
+  c.arguments.resize((sizeof(T) + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+  new (c.arguments.data()) T(arguments);
+  refresh(c);
+  return c;
+}
+template <class T>
+Call record(const void* const* given) {
+  T t{};
+  reflect::with_fields(t, [&](auto&... field) {
+    ((field = *static_cast<const std::remove_reference_t<decltype(field)>*>(*given++)), ...);
+  });
+  return make(t);
+}
+
+struct Known {
+  std::string_view name;
+  Call (*record)(const void* const*);
+};
+constexpr Known known[] = {
+    {"unary", record<UnaryCall>},
+    {"binary", record<BinaryCall>},
+    {"binary_scalar", record<BinaryScalarCall>},
+    {"where", record<WhereCall>},
+    {"copy", record<CopyCall>},
+    {"fill", record<FillCall>},
+    {"arange", record<ArangeCall>},
+    {"reduce", record<ReduceCall>},
+    {"arg_reduce", record<ArgReduceCall>},
+    {"cumsum", record<CumsumCall>},
+    {"sort", record<SortCall>},
+    {"softmax", record<SoftmaxCall>},
+    {"matmul", record<MatmulCall>},
+    {"layer_norm", record<LayerNormCall>},
+    {"channel_moments", record<MomentsCall>},
+    {"channel_affine", record<AffineCall>},
+    {"conv", record<ConvCall>},
+    {"conv_grad_input", record<ConvGradInputCall>},
+    {"max_pool", record<MaxPoolCall>},
+    {"pool_gather", record<PoolGatherCall>},
+    {"avg_pool", record<AvgPoolCall>},
+    {"avg_pool_grad", record<AvgPoolGradCall>},
+    {"rnn", record<RNNCall>},
+    {"attention", record<AttentionCall>},
+    {"index_select", record<IndexSelectCall>},
+    {"index_add", record<IndexAddCall>},
+    {"gather", record<GatherCall>},
+    {"scatter_add", record<ScatterAddCall>},
+};
+
+}  // namespace
+
+template <class T>
+void run_call(const Kernels& k, const void* arguments) {
+  reflect::with_fields(*std::launder(static_cast<const T*>(arguments)),
+                       [&](const auto&... field) { (k.*T::entry)(field...); });
+}
+template void run_call<UnaryCall>(const Kernels&, const void*);
+template void run_call<MatmulCall>(const Kernels&, const void*);
+template void run_call<AffineCall>(const Kernels&, const void*);
+template void run_call<ConvCall>(const Kernels&, const void*);
+template void run_call<CopyCall>(const Kernels&, const void*);
+
+void refresh(Call& c) { c.operands = c.find_operands(c); }
+
+Call make_copy(const Array& from, const Array& to) {
+  Call c = make(CopyCall{from, to});
+  c.name = "copy";
+  return c;
+}
+bool elementwise(const Call& c) {
+  return c.run == &run_call<UnaryCall> || c.run == &run_call<BinaryCall> ||
+         c.run == &run_call<BinaryScalarCall>;
+}
+
+void Recorder::kernel_begins(const Kernel& k) {
+  if (depth_++ > 0) return;
+  const bool random =
+      std::string_view(k.name) == "attention" && static_cast<const AttentionShape*>(k.arguments[0])->dropout > 0;
+  const auto* found = random ? std::end(known) : std::ranges::find(known, std::string_view(k.name), &Known::name);
+  if (found == std::end(known)) {
+    if (unknown.empty()) unknown = random ? "dropout" : k.name;
+    return;
+  }
+  calls.push_back(found->record(k.arguments));
+  calls.back().name = k.name;
+}
+
+}  // namespace knet::plan

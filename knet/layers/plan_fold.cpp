@@ -1,0 +1,167 @@
+// Batch normalisation and activations become part of the convolution or product whose result they alone read,
+// and weights are packed once.
+#include <algorithm>
+
+#include "knet/layers/plan_program.hpp"
+#include "knet/tensor/access.hpp"
+
+namespace knet::plan {
+namespace {
+
+const Buffer& buffer(const Program& p, const Operand& o) {
+  return p.buffers[static_cast<std::size_t>(o.buffer)];
+}
+/// The operand whose pointer this is.
+const Operand* operand(Call& c, const void* pointer_field) {
+  const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(pointer_field) - c.bytes());
+  const auto found = std::ranges::find(c.operands, at, &Operand::at);
+  return found == c.operands.end() ? nullptr : &*found;
+}
+bool constant(const Program& p, Call& c, const void* pointer_field) {
+  const Operand* o = operand(c, pointer_field);
+  return o && !buffer(p, *o).varies();
+}
+
+/// A convolution or product, as far as folding goes.
+struct Producer {
+  Call* call = nullptr;
+  Array* weight = nullptr;
+  Array* y = nullptr;
+  Epilogue* e = nullptr;
+  int column = 0;  ///< the weight's dimension of outputs
+  std::int64_t columns = 0;
+};
+Producer producer(Call& c) {
+  if (auto* k = c.as<ConvCall>()) return {&c, &k->w, &k->y, &k->e, 0, k->s.out_channels};
+  if (auto* k = c.as<MatmulCall>()) {
+    const std::int64_t n = k->c.size[k->c.ndim - 1];
+    const bool dense = k->c.ndim == 2 && k->b.ndim == 2 && (k->c.stride[0] == n || k->c.size[0] == 1);
+    if (dense) return {&c, &k->b, &k->c, &k->e, 1, n};
+  }
+  return {};
+}
+
+/// The convolution or product that made what x (of call i) reads, if nobody else sees its plain result and the
+/// result of i may as well be written then.
+Producer made_for(Program& p, int i, const Operand& x, const Operand& y) {
+  const Buffer &from = buffer(p, x), &to = buffer(p, y);
+  if (from.kind != Buffer::Kind::scratch || from.users.size() != 2 || from.users[1] != i ||
+      to.users.front() < i || x.buffer == y.buffer)
+    return {};
+  const Producer m = producer(p.calls[static_cast<std::size_t>(from.users[0])]);
+  if (!m.call || m.e->activation != Unary::identity || m.e->accumulate) return {};
+  const Operand* made = operand(*m.call, &m.y->data);
+  if (!made || made->low != x.low || made->high != x.high) return {};
+  if (m.e->bias && !constant(p, *m.call, &m.e->bias)) return {};
+  return m;
+}
+
+/// Like `form`, in memory of its own: dense, with the order of dimensions that form has.
+Array make_like(Program& p, const Array& form) {
+  Array r = form;
+  std::int64_t step = 1;
+  const bool turned = form.ndim == 2 && form.stride[0] < form.stride[1];
+  for (int k = form.ndim - 1; k >= 0; --k) {
+    const int i = turned ? form.ndim - 1 - k : k;
+    r.stride[i] = step;
+    step *= form.size[i];
+  }
+  p.made.push_back(Tensor::make({step}, form.dtype));
+  r.data = TensorAccess::data(p.made.back());
+  return r;
+}
+/// n values, as one dimension of an array of form's sizes.
+Array along(const Array& form, int dim, const void* values) {
+  Array r = repeated(form, const_cast<void*>(values));
+  r.stride[dim] = 1;
+  return r;
+}
+
+/// y = scale (w x + b) + shift  =  (scale w) x + (scale b + shift)
+bool fold_affine(Program& p, int i) {
+  Call& c = p.calls[static_cast<std::size_t>(i)];
+  auto* a = c.as<AffineCall>();
+  if (!a) return false;
+  const Operand *x = operand(c, &a->x.data), *y = operand(c, &a->y.data);
+  if (!x || !y || !constant(p, c, &a->scale) || !constant(p, c, &a->shift)) return false;
+  const std::int64_t channels = a->x.size[1];
+  if (a->x.stride[1] != 1 && channels != 1) return false;
+  const Producer m = made_for(p, i, *x, *y);
+  if (!m.call || m.columns != channels || !constant(p, *m.call, &m.weight->data)) return false;
+  const Kernels& k = cpu_kernels();
+  const Array w = make_like(p, *m.weight);
+  k.binary(Binary::mul, *m.weight, along(w, m.column, a->scale), w);
+  Array form;
+  form.dtype = a->x.dtype, form.ndim = 1, form.size[0] = channels, form.stride[0] = 1;
+  const Array bias = make_like(p, form);
+  k.copy(along(form, 0, a->shift), bias);
+  if (m.e->bias) {
+    k.binary(Binary::mul, along(form, 0, m.e->bias), along(form, 0, a->scale), bias);
+    k.binary(Binary::add, bias, along(form, 0, a->shift), bias);
+  }
+  *m.weight = w;
+  m.e->bias = bias.data;
+  if (a->relu) m.e->activation = Unary::relu;
+  m.y->data = a->y.data;
+  refresh(*m.call);
+  return true;
+}
+
+bool fold_activation(Program& p, int i) {
+  Call& c = p.calls[static_cast<std::size_t>(i)];
+  auto* u = c.as<UnaryCall>();
+  if (!u) return false;
+  const bool fits = grad_needs_only_result(u->op) || u->op == Unary::gelu || u->op == Unary::gelu_exact ||
+                    u->op == Unary::silu;
+  const Operand *x = operand(c, &u->x.data), *y = operand(c, &u->y.data);
+  if (!fits || !x || !y) return false;
+  for (int d = 0; d < u->x.ndim; ++d) {
+    if (u->x.size[d] != 1 && u->x.stride[d] != u->y.stride[d]) return false;
+  }
+  const Producer m = made_for(p, i, *x, *y);
+  if (!m.call) return false;
+  m.e->activation = u->op;
+  m.e->alpha = u->a;
+  m.y->data = u->y.data;
+  refresh(*m.call);
+  return true;
+}
+
+}  // namespace
+
+void fold(Program& p) {
+  for (std::size_t i = 0; i < p.calls.size(); ++i) {
+    const int n = static_cast<int>(i);
+    if (!fold_affine(p, n) && !fold_activation(p, n)) continue;
+    p.calls.erase(p.calls.begin() + n);
+    analyse(p);
+    i = std::size_t(-1);  // what is left may fit together now
+  }
+}
+
+void pack(Program& p) {
+  const Kernels& k = cpu_kernels();
+  const auto memory = [&](std::size_t bytes) {
+    p.packed.push_back(Tensor::make({static_cast<std::int64_t>(bytes)}, u8));
+    return TensorAccess::data(p.packed.back());
+  };
+  for (Call& c : p.calls) {
+    if (auto* m = c.as<MatmulCall>(); m && constant(p, c, &m->b.data)) {
+      const std::size_t bytes = k.packed_bytes(m->b);
+      if (bytes == 0) continue;
+      std::byte* to = memory(bytes);
+      k.pack_b(m->b, to);
+      m->e.packed_b = to;  // the plain form stays: products of a few rows read it
+    } else if (auto* v = c.as<ConvCall>(); v && constant(p, c, &v->w.data)) {
+      const PackedForm form = k.conv_form(v->s, v->w);
+      if (form.bytes == 0) continue;
+      std::byte* to = memory(form.bytes);
+      k.conv_pack(v->s, v->w, to);
+      v->e.packed_b = to;
+      v->w.data = nullptr;
+      refresh(c);
+    }
+  }
+}
+
+}  // namespace knet::plan

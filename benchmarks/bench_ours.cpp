@@ -52,10 +52,11 @@ Workload mlp_train() {
   return w;
 }
 
-Workload mlp_infer(std::int64_t batch) {
+Workload mlp_infer(std::int64_t batch, bool compiled = false) {
   struct State {
     MLP model{{784, 100, 50, 10}};
     Tensor x, y;
+    Plan plan;
   };
   auto s = std::make_shared<State>();
   Start({784, 100, 50, 10}, 1).reset(s->model);
@@ -63,6 +64,10 @@ Workload mlp_infer(std::int64_t batch) {
   Workload w;
   w.reset = [] {};
   w.step = [s] { s->y = s->model(s->x); };
+  if (compiled) {
+    s->plan = compile(s->model, s->x);
+    w.step = [s] { s->y = s->plan(s->x); };
+  }
   w.check = [s] { return digest(s->y); };
   w.check_steps = 1;
   return w;
@@ -236,6 +241,7 @@ int main(int argc, char** argv) {
   side.workloads = {{"mlp_train", mlp_train},
                     {"mlp_infer_1", [] { return mlp_infer(1); }},
                     {"mlp_infer_100", [] { return mlp_infer(100); }},
+                    {"mlp_infer_1_compiled", [] { return mlp_infer(1, true); }},
                     {"gan_step", gan_step},
                     {"tiny_op", tiny_op},
                     {"tiny_chain", tiny_chain},

@@ -47,6 +47,8 @@ if " avx512vl " in pathlib.Path("/proc/cpuinfo").read_text():
 # Workloads with images: the fastest of these two settings of the peer's memory order counts as well.
 IMAGES = ("cnn_", "lenet_", "resnet")
 CHANNELS_LAST = {"malloc+last": {**KEEP_MEMORY, "KNET_BENCH_CHANNELS_LAST": "1"}}
+# Our workloads of this name are plans made by compile(); the peer runs the workload without it.
+COMPILED = "_compiled"
 TOLERANCE = 1e-4
 PAUSE = 0.01  # seconds in which the last process's waiting threads fall asleep
 
@@ -227,7 +229,7 @@ def main():
                 sides |= {k: lambda e=PEER_SETTINGS[k]: startup(peer, threads, e) for k in peers}
             else:
                 sides = {"ours": lambda: server.run(name)}
-                sides |= {k: lambda s=s: s.run(name) for k, s in peers.items()}
+                sides |= {k: lambda s=s: s.run(name.removesuffix(COMPILED)) for k, s in peers.items()}
             samples, checks = measure(sides, args.rounds)
             kept = {k: s.kept(args.rounds) for k, s in samples.items()}
             median = {k: statistics.median(v) for k, v in kept.items()}
@@ -235,7 +237,8 @@ def main():
             wrong = [k for k in peers if differ(checks["ours"], checks[k])]
             ms = median["ours"]
             peer_ms = median[best] if best else None
-            rate = FLOPS[name] / ms / 1e6 if name in FLOPS else None
+            flops = FLOPS.get(name.removesuffix(COMPILED))
+            rate = flops / ms / 1e6 if flops else None
             print(f"{name:26}{threads:8}{short(ms):>11}{short(peer_ms) if best else '':>17}"
                   f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{rate:.0f}' if rate else '-':>9}"
                   f"{f'{100 * rate / peak:.0f} %' if rate else '-':>9}  {best or ''}", flush=True)

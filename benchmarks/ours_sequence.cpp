@@ -102,6 +102,16 @@ Workload lstm_step() {
                     c = values(93, {2, 1, 256})] { return m(x, {.hidden = h, .memory = c}).y; });
 }
 
+Workload lstm_step_compiled() {
+  LSTM m{.input = 256, .hidden = 256, .layers = 2};
+  ours::Start()(m);
+  const Tensor x = values(90, {1, 1, 256}), h = values(92, {2, 1, 256}), c = values(93, {2, 1, 256});
+  const auto step = [&](const Tensor& in, const Tensor& hidden, const Tensor& memory) {
+    return m(in, {.hidden = hidden, .memory = memory});
+  };
+  return inference([=, plan = compile(step, x, h, c)] { return plan(x, h, c); });
+}
+
 struct LanguageModel {
   LSTM lstm{.input = 5000, .hidden = 256, .embed = 256};
   Linear output{.input = 256, .output = 5000};
@@ -129,6 +139,12 @@ Workload transformer_infer() {
   Transformer m = encoder_layer();
   ours::Start()(m);
   return inference([m, x = values(120, {16, 64, 256})] { return m(x); });
+}
+Workload transformer_infer_compiled() {
+  Transformer m = encoder_layer();
+  ours::Start()(m);
+  const Tensor x = values(120, {16, 64, 256});
+  return inference([x, plan = compile(m, x)] { return plan(x); });
 }
 
 Workload attention_2048() {
@@ -160,9 +176,11 @@ void ours::add_sequences(std::vector<bench::Entry>& all) {
   all.push_back({"lstm_train", [] { return recurrent<LSTM>(2); }});
   all.push_back({"lstm_packed", lstm_packed});
   all.push_back({"lstm_step_1", lstm_step});
+  all.push_back({"lstm_step_1_compiled", lstm_step_compiled});
   all.push_back({"gru_train", [] { return recurrent<GRU>(1); }});
   all.push_back({"lm_train", lm_train});
   all.push_back({"transformer_train", transformer_train});
   all.push_back({"transformer_infer", transformer_infer});
+  all.push_back({"transformer_infer_compiled", transformer_infer_compiled});
   all.push_back({"attention_2048", attention_2048});
 }

@@ -56,10 +56,11 @@ Workload training(M model, Shape image, std::int64_t classes, Rule rule) {
   return w;
 }
 template <class M>
-Workload inference(M model, Shape image) {
+Workload inference(M model, Shape image, bool compiled = false) {
   struct State {
     M model;
     Tensor x, y;
+    Plan plan = {};
   };
   auto s = std::make_shared<State>(
       State{std::move(model),
@@ -69,6 +70,10 @@ Workload inference(M model, Shape image) {
   Workload w;
   w.reset = [] {};
   w.step = [s] { s->y = s->model(s->x); };
+  if (compiled) {
+    s->plan = compile(s->model, s->x);
+    w.step = [s] { s->y = s->plan(s->x); };
+  }
   w.check = [s] { return digest(s->y); };
   w.check_steps = 1;
   return w;
@@ -90,4 +95,11 @@ void ours::add_vision(std::vector<bench::Entry>& all) {
                  }});
   all.push_back({"resnet50_infer_1", [=] { return inference(resnet50(), {1, 3, 224, 224}); }});
   all.push_back({"resnet50_infer_8", [=] { return inference(resnet50(), {8, 3, 224, 224}); }});
+  all.push_back({"cnn_infer_100_compiled", [=] { return inference(Cnn{}, digits, true); }});
+  for (const std::int64_t n : {1, 8}) {
+    const Shape images{n, 3, 224, 224};
+    const std::string end = "_infer_" + std::to_string(n) + "_compiled";
+    all.push_back({"resnet18" + end, [=] { return inference(resnet18(), images, true); }});
+    all.push_back({"resnet50" + end, [=] { return inference(resnet50(), images, true); }});
+  }
 }

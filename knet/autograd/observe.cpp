@@ -79,7 +79,9 @@ double count(const First& first, const A&... rest) {
 /// Around a kernel; compiled once for all of them.
 struct Telling {
   [[gnu::noinline]] Telling(const char* name, const Seen& seen, double flops, const void* const* arguments) {
-    tell([&](Observer& o) { o.kernel_begins({name, seen.function, {seen.arrays, seen.n}, flops, arguments}); });
+    tell([&](Observer& o) {
+      o.kernel_begins({name, seen.function, {seen.arrays, seen.n}, flops, arguments});
+    });
   }
   [[gnu::noinline]] ~Telling() {
     tell([](Observer& o) { o.kernel_ends(); });

@@ -43,8 +43,8 @@ class Hoard {
   int capacity_;
 };
 
-/// Blocks over 1 MiB that its owner keeps: while in use by a thread, such blocks of that thread come from here
-/// and return to here, without a lock.
+/// Blocks over 1 MiB that its owner keeps: while in use by a thread, such blocks of that thread come from
+/// here and return to here, without a lock.
 class Reserve {
  public:
   Reserve() = default;

@@ -84,7 +84,10 @@ struct Plan::State {
         if (b.varies()) set({shared->start[i] + o.at, o.offset}, base + b.place);
       }
     }
-    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = own(true, i);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      inputs[i] = own(true, i);
+      std::memset(inputs[i], 0, p.buffers[static_cast<std::size_t>(p.inputs[i].buffer)].bytes());
+    }
     for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i] = own(false, i);
   }
 
@@ -295,18 +298,20 @@ Program record(const detail::PlannedModel& model, const Tensors& x, Tensors& exp
   return p;
 }
 
-/// Other values of the same kind: floats between the least and the largest, ids among them, truths mixed where
-/// they are mixed.
-Tensor other_values(const Tensor& x) {
+/// Other values of the same kind, between the least and the largest: from all of that range, its lower or its
+/// upper part.
+enum class Part : std::uint8_t { all, lower, upper };
+Tensor other_values(const Tensor& x, Part part) {
   std::vector<double> v = x.to_vector<double>();
   const auto [least, largest] = std::ranges::minmax(v);
   const bool one = least == largest;
   std::uint64_t state = 1;
   for (double& e : v) {
     state = state * 6364136223846793005u + 1442695040888963407u;
-    const double u = static_cast<double>(state >> 40) / 16777216.0;
+    double u = static_cast<double>(state >> 40) / 16777216.0;
+    if (part != Part::all) u = part == Part::lower ? u / 4 : 1 - u / 4;
     if (!x.floating())
-      e = least + std::floor(u * (largest - least + 1));
+      e = std::min(largest, least + std::floor(u * (largest - least + 1)));
     else if (one)
       e = least + (u - 0.5) * (least == 0 ? 1 : 0.5 * std::abs(least));
     else
@@ -351,9 +356,11 @@ Plan detail::compile(const PlannedModel& model, std::span<const Tensor* const> e
   }
   Plan plan = PlanBuilder::make(record(model, x, expected));
   compare(expected, PlanBuilder::call(plan, x));
-  Tensors others;
-  for (const Tensor& t : x) others.push_back(other_values(t));
-  compare(call(model, others), PlanBuilder::call(Plan(plan), others));
+  for (const Part part : {Part::all, Part::lower, Part::upper}) {  // so that a condition has changed
+    Tensors others;
+    for (const Tensor& t : x) others.push_back(other_values(t, part));
+    compare(call(model, others), PlanBuilder::call(Plan(plan), others));
+  }
   return plan;
 }
 

@@ -32,8 +32,8 @@ struct PlanPort {
 /// intermediate results share one block of memory.
 ///
 /// run() asks the system for no memory and takes no lock, from the second call on a thread on; with
-/// set_threads(1), or where the work is too little to be shared, it waits for nobody. For one thread at a time;
-/// a copy has memory of its own and shares the weights: one for each thread.
+/// set_threads(1), or where the work is too little to be shared, it waits for nobody. For one thread at a
+/// time; a copy has memory of its own and shares the weights: one for each thread.
 class Plan {
  public:
   Plan() noexcept;
@@ -61,8 +61,8 @@ class Plan {
     return y;
   }
 
-  /// The plan's own memory of an input, to be written before run(); it keeps its values. DTypeError unless
-  /// the elements are T.
+  /// The plan's own memory of an input, zeros at first, to be written before run(); it keeps its values.
+  /// DTypeError unless the elements are T.
   template <class T>
   std::span<T> input(std::size_t i = 0) const {
     return {static_cast<T*>(memory_of(true, i, dtype_of<T>)), count(true, i)};
@@ -82,7 +82,8 @@ class Plan {
 
   const std::vector<PlanPort>& inputs() const;
   const std::vector<PlanPort>& outputs() const;
-  /// Bytes of its memory: inputs, outputs and intermediate results. Weights, which copies share, are not in it.
+  /// Bytes of its memory: inputs, outputs and intermediate results. Weights, which copies share, are not in
+  /// it.
   std::size_t memory() const;
   /// Bytes that the intermediate results would take if none shared its place with another.
   std::size_t intermediates() const;
@@ -126,7 +127,8 @@ Plan compile(const PlannedModel&, std::span<const Tensor* const> examples);
 /// Runs model(x...) as in inference and makes a plan of what it does. Then compares the two on other values
 /// of the same range, to 1e-5 of the largest output. The model may return a tensor, a tuple of tensors or a
 /// struct with tensors; state (of recurrent layers) goes in and out as tensors:
-///   compile([&](const Tensor& x, const Tensor& h) { auto r = gru(x, {h}); return std::tuple(r.y, r.hidden); },
+///   compile([&](const Tensor& x, const Tensor& h) { auto r = gru(x, {h}); return std::tuple(r.y, r.hidden);
+///   },
 ///           x, h)
 /// ValueError naming the kernel for random numbers and whatever else cannot be repeated, and where the
 /// comparison fails: results must not depend on values through other code than operators (item(), an `if`).

@@ -4,20 +4,18 @@
 #include <string_view>
 
 #include "knet/base/reflect.hpp"
+#include "knet/base/threads.hpp"
 
 namespace knet::plan {
+template <>
+void run_call<BinaryUnaryCall>(const Kernels&, const void*);
+
 namespace {
 
 using Int = std::int64_t;
 
 // ---- the other entries that can be repeated; fields are the entry's parameters, in order ----
 
-struct BinaryCall {
-  Binary op;
-  Array a, b, y;
-  static constexpr auto entry = &Kernels::binary;
-  void visit(auto& v) { v.in(a), v.in(b), v.out(y); }
-};
 struct BinaryScalarCall {
   Binary op;
   Array x;
@@ -321,11 +319,33 @@ void run_call(const Kernels& k, const void* arguments) {
   reflect::with_fields(*std::launder(static_cast<const T*>(arguments)),
                        [&](const auto&... field) { (k.*T::entry)(field...); });
 }
+template <>
+void run_call<BinaryUnaryCall>(const Kernels& k, const void* arguments) {
+  std::launder(static_cast<const BinaryUnaryCall*>(arguments))->run(k);
+}
+void BinaryUnaryCall::run(const Kernels& k) const {
+  constexpr Int block = 8192;
+  const auto part = [](const Array& all, Int begin, Int n) {
+    Array p;
+    p.data = all.as<std::byte>() + begin * static_cast<Int>(size_of(all.dtype));
+    p.dtype = all.dtype, p.ndim = 1, p.size[0] = n, p.stride[0] = 1;
+    return p;
+  };
+  parallel_for(y.numel(), 4 * block, [&](Int begin, Int end) {
+    for (; begin < end; begin += block) {
+      const Int n = std::min(block, end - begin);
+      const Array to = part(y, begin, n);
+      k.binary(op, part(a, begin, n), part(b, begin, n), to);
+      k.unary(act, alpha, beta, to, to);
+    }
+  });
+}
 template void run_call<UnaryCall>(const Kernels&, const void*);
 template void run_call<MatmulCall>(const Kernels&, const void*);
 template void run_call<AffineCall>(const Kernels&, const void*);
 template void run_call<ConvCall>(const Kernels&, const void*);
 template void run_call<CopyCall>(const Kernels&, const void*);
+template void run_call<BinaryCall>(const Kernels&, const void*);
 
 void refresh(Call& c) { c.operands = c.find_operands(c); }
 
@@ -334,16 +354,22 @@ Call make_copy(const Array& from, const Array& to) {
   c.name = "copy";
   return c;
 }
+Call make_call(const BinaryUnaryCall& arguments) {
+  Call c = make(arguments);
+  c.name = "binary and unary";
+  return c;
+}
 bool elementwise(const Call& c) {
   return c.run == &run_call<UnaryCall> || c.run == &run_call<BinaryCall> ||
-         c.run == &run_call<BinaryScalarCall>;
+         c.run == &run_call<BinaryScalarCall> || c.run == &run_call<BinaryUnaryCall>;
 }
 
 void Recorder::kernel_begins(const Kernel& k) {
   if (depth_++ > 0) return;
-  const bool random =
-      std::string_view(k.name) == "attention" && static_cast<const AttentionShape*>(k.arguments[0])->dropout > 0;
-  const auto* found = random ? std::end(known) : std::ranges::find(known, std::string_view(k.name), &Known::name);
+  const bool random = std::string_view(k.name) == "attention" &&
+                      static_cast<const AttentionShape*>(k.arguments[0])->dropout > 0;
+  const auto* found =
+      random ? std::end(known) : std::ranges::find(known, std::string_view(k.name), &Known::name);
   if (found == std::end(known)) {
     if (unknown.empty()) unknown = random ? "dropout" : k.name;
     return;

@@ -1,8 +1,8 @@
 // Calls of kernels as data: recorded while a model runs, changed by the planner, repeated by a Plan. Not
 // installed.
 //
-// A call is its arguments, copied, and a list of the pointers among them: which bytes each reaches, and whether
-// the kernel reads or writes them. To run elsewhere, the pointers are set anew.
+// A call is its arguments, copied, and a list of the pointers among them: which bytes each reaches, and
+// whether the kernel reads or writes them. To run elsewhere, the pointers are set anew.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,12 +17,12 @@
 namespace knet::plan {
 
 struct Operand {
-  std::size_t at;              ///< where in the arguments the pointer lies
+  std::size_t at;  ///< where in the arguments the pointer lies
   bool reads, writes;
-  const std::byte *low, *high; ///< the bytes that are reached
-  Array form = {};             ///< of an array
-  std::int64_t ids = 0;        ///< not 0: what lies there are ids, which must be in [0, ids)
-  int buffer = -1;             ///< among Program::buffers, and how far from its begin the pointer is
+  const std::byte *low, *high;  ///< the bytes that are reached
+  Array form = {};              ///< of an array
+  std::int64_t ids = 0;         ///< not 0: what lies there are ids, which must be in [0, ids)
+  int buffer = -1;              ///< among Program::buffers, and how far from its begin the pointer is
   std::ptrdiff_t offset = 0;
 };
 
@@ -61,9 +61,7 @@ struct AffineCall {
   const void *scale, *shift;
   Array y;
   static constexpr auto entry = &Kernels::channel_affine;
-  void visit(auto& v) {
-    v.in(x), v.in(scale, x.dtype, x.size[1]), v.in(shift, x.dtype, x.size[1]), v.out(y);
-  }
+  void visit(auto& v) { v.in(x), v.in(scale, x.dtype, x.size[1]), v.in(shift, x.dtype, x.size[1]), v.out(y); }
 };
 struct ConvCall {
   ConvShape s;
@@ -71,6 +69,22 @@ struct ConvCall {
   Epilogue e;
   static constexpr auto entry = &Kernels::conv;
   void visit(auto& v) { v.in(x), v.in(w), v.product(y, e, s.out_channels); }
+};
+struct BinaryCall {
+  Binary op;
+  Array a, b, y;
+  static constexpr auto entry = &Kernels::binary;
+  void visit(auto& v) { v.in(a), v.in(b), v.out(y); }
+};
+/// Two kernels in turn, on parts that stay in the processor's cache: y = act(op(a, b)), all of one dense
+/// form.
+struct BinaryUnaryCall {
+  Binary op;
+  Array a, b, y;
+  Unary act;
+  double alpha, beta;
+  void run(const Kernels&) const;
+  void visit(auto& v) { v.in(a), v.in(b), v.out(y); }
 };
 struct CopyCall {
   Array x, y;
@@ -85,8 +99,9 @@ T* Call::as() {
   return run == &run_call<T> ? std::launder(reinterpret_cast<T*>(arguments.data())) : nullptr;
 }
 
-/// A call that was not recorded.
+/// Calls that were not recorded.
 Call make_copy(const Array& from, const Array& to);
+Call make_call(const BinaryUnaryCall&);
 /// Looks at the arguments again, after a change.
 void refresh(Call&);
 /// Of an elementwise kernel that may write over an input?

@@ -41,8 +41,8 @@ Producer producer(Call& c) {
   return {};
 }
 
-/// The convolution or product that made what x (of call i) reads, if nobody else sees its plain result and the
-/// result of i may as well be written then.
+/// The convolution or product that made what x (of call i) reads, if nobody else sees its plain result and
+/// the result of i may as well be written then.
 Producer made_for(Program& p, int i, const Operand& x, const Operand& y) {
   const Buffer &from = buffer(p, x), &to = buffer(p, y);
   if (from.kind != Buffer::Kind::scratch || from.users.size() != 2 || from.users[1] != i ||
@@ -127,6 +127,38 @@ bool fold_activation(Program& p, int i) {
   return true;
 }
 
+/// A sum and what is done with it alone, in one pass: the end of a residual block.
+bool join_elementwise(Program& p, int i) {
+  Call& c = p.calls[static_cast<std::size_t>(i)];
+  const auto* u = c.as<UnaryCall>();
+  if (!u || u->x.dtype != u->y.dtype) return false;
+  const Operand *x = operand(c, &u->x.data), *y = operand(c, &u->y.data);
+  if (!x || !y || x->buffer == y->buffer) return false;
+  const Buffer& from = buffer(p, *x);
+  if (from.kind != Buffer::Kind::scratch || from.users.size() != 2 || from.users[1] != i) return false;
+  Call& before = p.calls[static_cast<std::size_t>(from.users[0])];
+  const auto* b = before.as<BinaryCall>();
+  if (!b || b->y.data != u->x.data || b->y.dtype != b->a.dtype) return false;
+  const Array& form = b->y;
+  const auto bytes =
+      static_cast<std::ptrdiff_t>(static_cast<std::size_t>(form.numel()) * size_of(form.dtype));
+  bool dense = x->high - x->low == bytes;
+  for (const Array* a : {&b->a, &b->b, &u->x, &u->y}) dense = dense && same_form(*a, form);
+  if (!dense) return false;
+  // Later, where the second was: what the sum reads must not have changed until then.
+  for (const Operand& o : before.operands) {
+    for (const int user : buffer(p, o).users) {
+      if (user <= from.users[0] || user >= i) continue;
+      for (const Operand& other : p.calls[static_cast<std::size_t>(user)].operands) {
+        if (other.buffer == o.buffer && other.writes) return false;
+      }
+    }
+  }
+  c = make_call(BinaryUnaryCall{b->op, b->a, b->b, u->y, u->op, u->a, u->b});
+  p.calls.erase(p.calls.begin() + from.users[0]);
+  return true;
+}
+
 }  // namespace
 
 void fold(Program& p) {
@@ -136,6 +168,11 @@ void fold(Program& p) {
     p.calls.erase(p.calls.begin() + n);
     analyse(p);
     i = std::size_t(-1);  // what is left may fit together now
+  }
+  for (std::size_t i = 0; i < p.calls.size(); ++i) {
+    if (!join_elementwise(p, static_cast<int>(i))) continue;
+    analyse(p);
+    --i;  // there was one before
   }
 }
 

@@ -69,9 +69,8 @@ void find_kinds(Program& p) {
   for (bool changed = true; changed;) {
     changed = false;
     for (const Call& c : p.calls) {
-      const bool varies = std::ranges::any_of(c.operands, [&](const Operand& o) {
-        return buffer(o.buffer).varies();
-      });
+      const bool varies =
+          std::ranges::any_of(c.operands, [&](const Operand& o) { return buffer(o.buffer).varies(); });
       for (const Operand& o : c.operands) {
         if (!varies || !o.writes || buffer(o.buffer).varies()) continue;
         buffer(o.buffer).kind = Kind::scratch;
@@ -128,13 +127,6 @@ void separate_outputs(Program& p) {
 }
 
 // ---- memory ----
-
-bool same_form(const Array& a, const Array& b) {
-  bool same = a.ndim == b.ndim && size_of(a.dtype) == size_of(b.dtype);
-  for (int i = 0; same && i < a.ndim; ++i)
-    same = a.size[i] == b.size[i] && (a.stride[i] == b.stride[i] || a.size[i] == 1);
-  return same;
-}
 
 struct Block {
   std::size_t bytes;
@@ -209,6 +201,13 @@ std::size_t place_blocks(std::vector<Block>& blocks, std::size_t start) {
 }
 
 }  // namespace
+
+bool same_form(const Array& a, const Array& b) {
+  bool same = a.ndim == b.ndim && size_of(a.dtype) == size_of(b.dtype);
+  for (int i = 0; same && i < a.ndim; ++i)
+    same = a.size[i] == b.size[i] && (a.stride[i] == b.stride[i] || a.size[i] == 1);
+  return same;
+}
 
 void analyse(Program& p) {
   for (Port& out : p.outputs) {

@@ -30,13 +30,15 @@ struct Program {
   std::vector<Call> calls;
   std::vector<Port> inputs, outputs;
   std::vector<Buffer> buffers;
-  std::vector<Tensor> made;    ///< by the planner, to last until place()
-  std::vector<Tensor> packed;  ///< weights
-  Tensor constants;            ///< all others
-  std::size_t memory = 0;     ///< bytes of a plan
+  std::vector<Tensor> made;       ///< by the planner, to last until place()
+  std::vector<Tensor> packed;     ///< weights
+  Tensor constants;               ///< all others
+  std::size_t memory = 0;         ///< bytes of a plan
   std::size_t intermediates = 0;  ///< bytes of all results between inputs and outputs, if each had its own
 };
 
+/// Sizes and steps alike, and elements of one size?
+bool same_form(const Array&, const Array&);
 /// Finds the buffers and who uses them, and drops calls that no output needs.
 void analyse(Program&);
 /// Batch normalisation and activations after convolutions and products become part of them.

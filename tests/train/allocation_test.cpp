@@ -1,11 +1,13 @@
 // A training step in its steady state asks the system for no memory: neither the pool (MemoryStats::system)
-// nor malloc and operator new (counted here; operator new comes down to malloc).
+// nor malloc and operator new (counted here; operator new comes down to malloc). A plan takes no lock either.
 #include <gtest/gtest.h>
 #include <knet/knet.hpp>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 #include "knet/base/threads.hpp"
@@ -21,6 +23,8 @@
 #ifndef KNET_COUNT_MALLOC
 #ifdef __GLIBC__
 #define KNET_COUNT_MALLOC 1
+#include <dlfcn.h>
+#include <pthread.h>
 #else
 #define KNET_COUNT_MALLOC 0
 #endif
@@ -28,6 +32,7 @@
 
 namespace {
 std::atomic<long> allocations{0};
+std::atomic<long> locks{0};  // of mutexes
 std::atomic<bool> counting{false};
 void count() {
   if (counting.load(std::memory_order_relaxed)) allocations.fetch_add(1, std::memory_order_relaxed);
@@ -62,6 +67,14 @@ void* aligned_alloc(std::size_t alignment, std::size_t n) noexcept {
   count();
   return __libc_memalign(alignment, n);
 }
+int pthread_mutex_lock(pthread_mutex_t* m) noexcept {
+  using Lock = int (*)(pthread_mutex_t*);
+  static std::atomic<Lock> real{nullptr};
+  Lock f = real.load();
+  if (!f) real = f = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+  if (counting.load(std::memory_order_relaxed)) locks.fetch_add(1, std::memory_order_relaxed);
+  return f(m);
+}
 int posix_memalign(void** p, std::size_t alignment, std::size_t n) noexcept {
   count();
   *p = __libc_memalign(alignment, n);
@@ -75,23 +88,23 @@ namespace {
 using namespace knet;
 
 struct Counts {
-  long mallocs;
+  long mallocs, locks;
   std::uint64_t system;
 };
 template <class F>
 Counts counted(F&& f) {
   const std::uint64_t before = memory_stats(cpu).system;
-  allocations = 0;
+  allocations = 0, locks = 0;
   counting = true;
   f();
   counting = false;
-  return {allocations, memory_stats(cpu).system - before};
+  return {allocations, locks, memory_stats(cpu).system - before};
 }
-#define EXPECT_NO_ALLOCATION(counts)                             \
-  do {                                                           \
-    const Counts c = (counts);                                   \
-    EXPECT_EQ(c.system, 0u) << "blocks the pool had to ask for"; \
-    EXPECT_EQ(c.mallocs, 0) << "calls of malloc and its kin";    \
+#define EXPECT_NO_ALLOCATION(counts)                                \
+  do {                                                              \
+    const Counts seen = (counts);                                   \
+    EXPECT_EQ(seen.system, 0u) << "blocks the pool had to ask for"; \
+    EXPECT_EQ(seen.mallocs, 0) << "calls of malloc and its kin";    \
   } while (false)
 
 TEST(Allocation, TheCountersCount) {
@@ -105,6 +118,8 @@ TEST(Allocation, TheCountersCount) {
   EXPECT_EQ(counted([&] { std::free(clear(10, 10)); }).mallocs, 1);
   void* (*volatile create)(std::size_t) = ::operator new;
   EXPECT_EQ(counted([&] { ::operator delete(create(100)); }).mallocs, 1);
+  std::mutex mutex;
+  EXPECT_EQ(counted([&] { const std::lock_guard lock(mutex); }).locks, 1);
 #endif
 }
 
@@ -168,6 +183,49 @@ TEST_P(Steps, InferenceAllocatesNothing) {
   EXPECT_NO_ALLOCATION(counted([&] {
     for (int i = 0; i < 100; ++i) run();
   }));
+}
+
+/// Between input() and output(): nothing from the system, and no lock.
+template <class M, class... X>
+void expect_real_time(M&& model, const X&... x) {
+  const Plan plan = compile(model, x...);
+  const Tensor expected = plan(x...);
+  const auto run = [&] {
+    for (int i = 0; i < 20; ++i) plan.run();
+    const Counts c = counted([&] {
+      for (int i = 0; i < 50; ++i) plan.run();
+    });
+    EXPECT_NO_ALLOCATION(c);
+    EXPECT_EQ(c.locks, 0) << "mutexes taken";
+  };
+  run();
+  std::thread(run).join();
+  // With tensors: no memory from the system once the results' blocks go round.
+  Tensor y;
+  for (int i = 0; i < 20; ++i) y = plan(x...);
+  EXPECT_NO_ALLOCATION(counted([&] {
+    for (int i = 0; i < 20; ++i) y = plan(x...);
+  }));
+  EXPECT_TRUE(equal(y, expected));
+}
+TEST_P(Steps, PlansAllocateNothingAndTakeNoLock) {
+  expect_real_time(MLP{{784, 100, 50, 10}}, rand({100, 784}));
+  expect_real_time(MLP{{784, 100, 50, 10}}, rand({1, 784}));
+  // Scratch memory of the kernels: blocks of gathered inputs, and a reordered image of more than 1 MiB.
+  expect_real_time(
+      Chain{Conv{.height = 3, .width = 3, .inout = {32, 16}, .padding = 1}, BatchNorm{16}, relu, Pool{},
+            Conv{.height = 5, .width = 5, .inout = {16, 8}}, mat, Linear{.input = 8 * 44 * 44, .output = 10}},
+      rand({1, 32, 96, 96}));
+  const LSTM lstm{.input = 32, .hidden = 64, .layers = 2};
+  const Tensor state = zeros({2, 1, 64});
+  expect_real_time(lstm, randn({4, 10, 32}));
+  expect_real_time(
+      [&](const Tensor& x, const Tensor& h, const Tensor& c) { return lstm(x, {.hidden = h, .memory = c}); },
+      randn({1, 32}), state, state);
+  expect_real_time(GRU{.input = 32, .hidden = 64}, randn({4, 10, 32}));
+  const Embed words{.input = 100, .output = 32};
+  const Transformer layer{.size = 32, .heads = 4, .hidden = 64};
+  expect_real_time([&](const Tensor& ids) { return layer(words(ids)); }, randint(0, 100, {4, 16}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Steps, testing::Values(1, 2));

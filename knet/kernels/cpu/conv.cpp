@@ -8,6 +8,7 @@
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
+#include "knet/device/pool.hpp"
 #include "knet/kernels/cpu/cpu_conv.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/gemm.hpp"
@@ -24,12 +25,14 @@ constexpr Int block_elements = 40'000;  // of gathered inputs: they stay in the 
 constexpr Int few_inputs = 24, few_inputs_of_weight = 4;
 constexpr Int min_rows = 24, max_rows = 512;  // of one block
 
+using Ints = std::vector<Int, memory::Allocator<Int>>;  // no memory from the system
+
 /// Which input a row of the product reads: position p of dimension d and tap t of the kernel read p * step +
 /// shift[t].
 struct Taps {
   Int out[3], step[3];
-  std::vector<Int> shift[3];
-  std::vector<Int> kernel[3];  ///< the tap's place in the kernel
+  Ints shift[3];
+  Ints kernel[3];  ///< the tap's place in the kernel
 
   Int rows() const { return out[0] * out[1] * out[2]; }
   Int count() const { return static_cast<Int>(shift[0].size() * shift[1].size() * shift[2].size()); }

@@ -8,6 +8,7 @@
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
+#include "knet/device/pool.hpp"
 #include "knet/kernels/cpu/cpu_conv.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/gemm.hpp"
@@ -250,7 +251,7 @@ class Padded {
            ((n * size_[0] + d * s_.stride[0]) * size_[1] + h * s_.stride[1]) * size_[2] * s_.in_channels;
   }
 
-  std::vector<Int> offset;
+  std::vector<Int, memory::Allocator<Int>> offset;
 
  private:
   // What the outputs read of a dimension.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "knet/base/dispatch.hpp"
+#include "knet/device/pool.hpp"
 #include "knet/kernels/reference/reference.hpp"
 #include "knet/kernels/reference/walk.hpp"
 
@@ -58,7 +59,7 @@ void reduce(Reduce op, const Array& x, const Array& y) {
     }
     // Floats in double, in row-major order; integers wrap.
     using A = std::conditional_t<std::is_floating_point_v<T>, double, std::uint64_t>;
-    std::vector<A> sums(static_cast<std::size_t>(y.numel()), op == Reduce::prod ? A(1) : A(0));
+    std::vector<A, memory::Allocator<A>> sums(static_cast<std::size_t>(y.numel()), op == Reduce::prod ? A(1) : A(0));
     Array index = to;
     std::int64_t step = 1;
     for (int i = y.ndim - 1; i >= 0; --i) {
@@ -113,7 +114,7 @@ void cumsum(const Array& x, int dim, bool reverse, const Array& y) {
 
 void sort(const Array& x, int dim, bool descending, const Array& values, const Array& indices) {
   dispatch_number("sort", x.dtype, [&]<class T>(type<T>) {
-    std::vector<std::int64_t> order(static_cast<std::size_t>(x.size[dim]));
+    std::vector<std::int64_t, memory::Allocator<std::int64_t>> order(static_cast<std::size_t>(x.size[dim]));
     std::vector<T> line(order.size());
     lines(
         dim,

@@ -125,7 +125,8 @@ Plan compile(const PlannedModel&, std::span<const Tensor* const> examples);
 }  // namespace detail
 
 /// Runs model(x...) as in inference and makes a plan of what it does. Then compares the two on other values
-/// of the same range, to 1e-5 of the largest output. The model may return a tensor, a tuple of tensors or a
+/// of the same range, to 1e-5 of the largest output. All intermediate results are in memory at once while it
+/// does so. The model may return a tensor, a tuple of tensors or a
 /// struct with tensors; state (of recurrent layers) goes in and out as tensors:
 ///   compile([&](const Tensor& x, const Tensor& h) { auto r = gru(x, {h}); return std::tuple(r.y, r.hidden);
 ///   },

@@ -1,6 +1,7 @@
 #include "knet/layers/plan_calls.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <string_view>
 
 #include "knet/base/reflect.hpp"
@@ -195,12 +196,12 @@ struct Finder {
   Call& call;
   std::vector<Operand> found = {};
 
-  template <class P>
-  void add(P& pointer, bool reads, bool writes, const std::byte* low, const std::byte* high) {
-    const auto at = static_cast<std::size_t>(reinterpret_cast<std::byte*>(&pointer) - call.bytes());
+  [[gnu::noinline]] void add(void* pointer, bool reads, bool writes, const std::byte* low,
+                             const std::byte* high) {
+    const auto at = static_cast<std::size_t>(static_cast<std::byte*>(pointer) - call.bytes());
     found.push_back({.at = at, .reads = reads, .writes = writes, .low = low, .high = high});
   }
-  void array(Array& a, bool reads, bool writes) {
+  [[gnu::noinline]] void array(Array& a, bool reads, bool writes) {
     if (!a.data || a.numel() == 0) return;
     Int low = 0, high = 0;
     for (int i = 0; i < a.ndim; ++i) {
@@ -209,13 +210,13 @@ struct Finder {
     }
     const auto size = static_cast<Int>(size_of(a.dtype));
     const auto* p = static_cast<const std::byte*>(a.data);
-    add(a.data, reads, writes, p + low * size, p + (high + 1) * size);
+    add(&a.data, reads, writes, p + low * size, p + (high + 1) * size);
     found.back().form = a;
   }
   template <class P>
   void block(P& p, DType t, Int n, bool reads, bool writes) {
     const auto* b = static_cast<const std::byte*>(static_cast<const void*>(p));
-    if (b && n > 0) add(p, reads, writes, b, b + n * static_cast<Int>(size_of(t)));
+    if (b && n > 0) add(&p, reads, writes, b, b + n * static_cast<Int>(size_of(t)));
   }
   void in(Array& a) { array(a, true, false); }
   void out(Array& a) { array(a, false, true); }
@@ -241,7 +242,7 @@ struct Finder {
     array(y, e.accumulate, true);
     in(e.bias, y.dtype, columns);
   }
-  void list(const Int*& p, Int n) {
+  [[gnu::noinline]] void list(const Int*& p, Int n) {
     for (const auto& l : call.lists) {
       if (l->data() == p) return;  // copied already
     }
@@ -257,24 +258,34 @@ std::vector<Operand> find(Call& c) {
   return std::move(f.found);
 }
 
-template <class T>
-Call make(const T& arguments) {
-  static_assert(std::is_trivially_copyable_v<T>);
+/// Of `size` bytes.
+[[gnu::noinline]] Call make(const void* arguments, std::size_t size, void (*run)(const Kernels&, const void*),
+                            std::vector<Operand> (*find_operands)(Call&)) {
   Call c;
-  c.run = &run_call<T>;
-  c.find_operands = &find<T>;
-  c.arguments.resize((sizeof(T) + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
-  new (c.arguments.data()) T(arguments);
+  c.run = run;
+  c.find_operands = find_operands;
+  c.arguments.resize((size + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+  std::memcpy(c.arguments.data(), arguments, size);
   refresh(c);
   return c;
 }
 template <class T>
-Call record(const void* const* given) {
+Call make(const T& arguments) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  return make(&arguments, sizeof(T), &run_call<T>, &find<T>);
+}
+template <class T, class... A>
+Call record_as(void (*Kernels::*)(A...), const void* const* given) {
   T t{};
-  reflect::with_fields(t, [&](auto&... field) {
-    ((field = *static_cast<const std::remove_reference_t<decltype(field)>*>(*given++)), ...);
+  reflect::with_fields(t, [&]<class... Field>(Field&... field) {
+    static_assert((std::is_same_v<Field, std::remove_cvref_t<A>> && ...), "the entry's parameters, in order");
+    ((field = *static_cast<const Field*>(*given++)), ...);
   });
   return make(t);
+}
+template <class T>
+Call record(const void* const* given) {
+  return record_as<T>(T::entry, given);
 }
 
 struct Known {

@@ -159,6 +159,19 @@ bool join_elementwise(Program& p, int i) {
   return true;
 }
 
+/// For tables that pack the weights of convolutions.
+void pack_conv(const auto& k, Call& c, ConvCall& v, const auto& memory) {
+  if constexpr (requires { k.conv_form(v.s, v.w); }) {
+    const auto form = k.conv_form(v.s, v.w);
+    if (form.bytes == 0) return;
+    std::byte* to = memory(form.bytes);
+    k.conv_pack(v.s, v.w, to);
+    v.e.packed_b = to;
+    v.w.data = nullptr;
+    refresh(c);
+  }
+}
+
 }  // namespace
 
 void fold(Program& p) {
@@ -190,13 +203,7 @@ void pack(Program& p) {
       k.pack_b(m->b, to);
       m->e.packed_b = to;  // the plain form stays: products of a few rows read it
     } else if (auto* v = c.as<ConvCall>(); v && constant(p, c, &v->w.data)) {
-      const PackedForm form = k.conv_form(v->s, v->w);
-      if (form.bytes == 0) continue;
-      std::byte* to = memory(form.bytes);
-      k.conv_pack(v->s, v->w, to);
-      v->e.packed_b = to;
-      v->w.data = nullptr;
-      refresh(c);
+      pack_conv(k, c, *v, memory);
     }
   }
 }

@@ -59,7 +59,8 @@ void reduce(Reduce op, const Array& x, const Array& y) {
     }
     // Floats in double, in row-major order; integers wrap.
     using A = std::conditional_t<std::is_floating_point_v<T>, double, std::uint64_t>;
-    std::vector<A, memory::Allocator<A>> sums(static_cast<std::size_t>(y.numel()), op == Reduce::prod ? A(1) : A(0));
+    std::vector<A, memory::Allocator<A>> sums(static_cast<std::size_t>(y.numel()),
+                                              op == Reduce::prod ? A(1) : A(0));
     Array index = to;
     std::int64_t step = 1;
     for (int i = y.ndim - 1; i >= 0; --i) {

@@ -125,12 +125,11 @@ Plan compile(const PlannedModel&, std::span<const Tensor* const> examples);
 }  // namespace detail
 
 /// Runs model(x...) as in inference and makes a plan of what it does. Then compares the two on other values
-/// of the same range, to 1e-5 of the largest output. All intermediate results are in memory at once while it
-/// does so. The model may return a tensor, a tuple of tensors or a
-/// struct with tensors; state (of recurrent layers) goes in and out as tensors:
-///   compile([&](const Tensor& x, const Tensor& h) { auto r = gru(x, {h}); return std::tuple(r.y, r.hidden);
-///   },
-///           x, h)
+/// of the same range, to 1e-5 of the largest output. All intermediate results are in memory at once
+/// meanwhile. The model may return a tensor, a tuple of tensors or a struct with tensors; state (of recurrent
+/// layers) goes in and out as tensors:
+///   auto step = [&](const Tensor& x, const Tensor& h) { return gru(x, {.hidden = h}); };
+///   Plan plan = compile(step, x, h);  // two outputs: y and hidden
 /// ValueError naming the kernel for random numbers and whatever else cannot be repeated, and where the
 /// comparison fails: results must not depend on values through other code than operators (item(), an `if`).
 template <class M, std::convertible_to<const Tensor&>... X>

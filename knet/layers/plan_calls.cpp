@@ -387,6 +387,9 @@ void Recorder::kernel_begins(const Kernel& k) {
   }
   calls.push_back(found->record(k.arguments));
   calls.back().name = k.name;
+  // A form that the model keeps lives only as long as the model does.
+  if (auto* m = calls.back().as<MatmulCall>()) m->e.packed_b = nullptr;
+  if (auto* c = calls.back().as<ConvCall>()) c->e.packed_b = nullptr;
 }
 
 }  // namespace knet::plan

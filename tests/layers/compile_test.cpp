@@ -247,7 +247,7 @@ TEST(Compile, OperatorsOfAllKinds) {
 
 TEST(Compile, IsASnapshot) {
   MLP model{{6, 5, 4}};
-  const Tensor x = randn({2, 6}), before = model(x);
+  const Tensor x = randn({2, 6}), before = model(x);  // which keeps packed weights
   const Plan plan = compile(model, x);
   for (auto& p : params(model)) p *= 2;
   EXPECT_LE(distance(before, plan(x)), 1e-5);

@@ -34,6 +34,10 @@ const Case cases[] = {
     {2, 3, 5, 1, {4, 5, 6}, {2, 3, 2}, {1, 2, 1}, {1, 1, 0}, {2, 1, 1}},
     {1, 2, 3, 1, {1, 9, 9}, {1, 2, 2}, {1, 3, 4}, {0, 0, 0}, {1, 1, 1}},  // inputs that nothing reads
     {4, 64, 70, 1, {1, 6, 6}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {3, 37, 64, 1, {1, 13, 14}, {1, 3, 3}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}},  // by Winograd from here
+    {7, 64, 35, 1, {1, 5, 8}, {1, 3, 3}, {1, 1, 1}, {0, 2, 1}, {1, 1, 1}},
+    {2, 32, 48, 1, {1, 41, 30}, {1, 3, 3}, {1, 1, 1}, {0, 1, 2}, {1, 1, 1}},
+    {6, 70, 65, 1, {1, 7, 7}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
 };
 ConvShape shape_of(const Case& c) {
   ConvShape s{};
@@ -74,13 +78,19 @@ TEST_P(Convolution, MatchesThePlainLoops) {
         e.activation = act;
         cpu.conv(s, x.a, w.a, y.a, e);
         plain.conv(s, x.a, w.a, expected.a, e);
-        { SCOPED_TRACE("forward"); expect_near(y.a, expected.a, tolerance, tolerance); }
+        {
+          SCOPED_TRACE("forward");
+          expect_near(y.a, expected.a, tolerance, tolerance);
+        }
       }
       Block dx = channels_last(t, xs), dx0 = channels_last(t, xs);
       fill_random(dx, 4);  // what was there must not matter
       cpu.conv_grad_input(s, dy.a, w.a, dx.a);
       plain.conv_grad_input(s, dy.a, w.a, dx0.a);
-      { SCOPED_TRACE("input"); expect_near(dx.a, dx0.a, tolerance, tolerance); }
+      {
+        SCOPED_TRACE("input");
+        expect_near(dx.a, dx0.a, tolerance, tolerance);
+      }
       Block dw = block(t, ws), dw0 = block(t, ws);
       fill_random(dw, 5);
       cpu.conv_grad_weight(s, x.a, dy.a, dw.a);
@@ -174,7 +184,10 @@ TEST(BatchNorm, MatchesThePlainLoops) {
                                 constant ? nullptr : scale.a.data, dx.a, dw.a.data, db.a.data);
             plain.batch_norm_grad(relu, constant, z.a, y.a, dy.a, centre.a.data, rstd.a.data,
                                   constant ? nullptr : scale.a.data, dx0.a, dw0.a.data, db0.a.data);
-            { SCOPED_TRACE("input"); expect_near(dx.a, dx0.a, tolerance, tolerance); }
+            {
+              SCOPED_TRACE("input");
+              expect_near(dx.a, dx0.a, tolerance, tolerance);
+            }
             expect_near(dw.a, dw0.a, 20 * tolerance, 200 * tolerance);
             expect_near(db.a, db0.a, 20 * tolerance, 200 * tolerance);
           }

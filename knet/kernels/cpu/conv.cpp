@@ -384,6 +384,13 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
   const Image<const T> dy = image<const T>(ady);
   const Image<T> to = image<T>(dx);
   const bool whole = s.stride[0] * s.stride[1] * s.stride[2] == 1;
+  if constexpr (std::is_same_v<T, float>) {
+    if (const ConvShape r = reversed(s); has_winograd(s, w) && has_winograd(r, w)) {
+      const PoolBuffer<float> u(winograd_size(r));
+      winograd_pack(w, true, u.get());
+      return winograd_conv(r, ady, u.get(), dx, {});
+    }
+  }
   if (const ConvShape r = reversed(s);
       whole && has_few_channels(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
     return conv_few(r, ady, turned<T>(w), dx, {});
@@ -411,6 +418,11 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
 
 void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
   if (has_few_channels(s, few_inputs)) return conv_few(s, ax, w, ay, e);
+  if (has_winograd(s, w)) {
+    const PoolBuffer<float> u(winograd_size(s));
+    winograd_pack(w, false, u.get());
+    return winograd_conv(s, ax, u.get(), ay, e);
+  }
   dispatch_float("conv", ax.dtype, [&]<class T>(type<T>) {
     const Image<const T> x = image<const T>(ax);
     const Taps t = forward_taps(s);
@@ -427,6 +439,7 @@ void conv_grad_input(const ConvShape& s, const Array& dy, const Array& w, const 
 }
 
 void conv_grad_weight(const ConvShape& s, const Array& x, const Array& dy, const Array& dw) {
+  if (has_winograd(s, dw)) return winograd_grad_weight(s, x, dy, dw);
   dispatch_float("conv", x.dtype, [&]<class T>(type<T>) { run_grad_weight<T>(s, x, dy, dw); });
 }
 

@@ -13,6 +13,15 @@ bool has_few_channels(const ConvShape&, std::int64_t most_inputs);
 void conv_few(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
 void conv_few_grad_weight(const ConvShape&, const Array& x, const void* dy, const Array& dw);
 
+/// Can the winograd_ functions take it?
+bool has_winograd(const ConvShape&, const Array& w);
+/// Elements of the transformed weights, for a convolution of this shape.
+std::int64_t winograd_size(const ConvShape&);
+/// The transformed weights of a convolution with w, or (`turned`) of the one that gives its input's gradient.
+void winograd_pack(const Array& w, bool turned, float* u);
+void winograd_conv(const ConvShape&, const Array& x, const float* u, const Array& y, const Epilogue&);
+void winograd_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
+
 void max_pool(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
 void max_pool_grad(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);
 void pool_gather(const PoolShape&, const Array& x, const std::int32_t* index, const Array& y);

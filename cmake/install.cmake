@@ -10,7 +10,8 @@ install(DIRECTORY knet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING
   PATTERN "record.hpp" EXCLUDE PATTERN "cell.hpp" EXCLUDE PATTERN "observe.hpp" EXCLUDE
   PATTERN "event_file.hpp" EXCLUDE PATTERN "append_file.hpp" EXCLUDE
   PATTERN "elementwise.hpp" EXCLUDE PATTERN "functor_tensor.hpp" EXCLUDE PATTERN "linear.hpp" EXCLUDE
-  PATTERN "product.hpp" EXCLUDE PATTERN "views.hpp" EXCLUDE PATTERN "plan_*.hpp" EXCLUDE
+  PATTERN "product.hpp" EXCLUDE PATTERN "packed.hpp" EXCLUDE PATTERN "views.hpp" EXCLUDE
+  PATTERN "plan_*.hpp" EXCLUDE
   PATTERN "text.hpp" EXCLUDE PATTERN "dispatch.hpp" EXCLUDE
   PATTERN "bytes.hpp" EXCLUDE PATTERN "input_file.hpp" EXCLUDE PATTERN "image_codec.hpp" EXCLUDE PATTERN "font.hpp" EXCLUDE PATTERN "transforms_image.hpp" EXCLUDE PATTERN "safetensors_header.hpp" EXCLUDE
   PATTERN "json_file.hpp" EXCLUDE PATTERN "vocabulary_files.hpp" EXCLUDE PATTERN "word_vector_file.hpp" EXCLUDE

@@ -154,7 +154,7 @@ struct Epilogue {
   Unary activation = Unary::identity;
   double alpha = 0;                ///< the activation's parameter
   bool accumulate = false;         ///< add to what is in c (before bias and activation)
-  const void* packed_b = nullptr;  ///< b in the form of pack_b; b's data need not be read then
+  const void* packed_b = nullptr;  ///< b (or a convolution's w) packed; its data need not be read then
 };
 
 /// One optimiser update of one parameter, element by element, formulas in optim/rules.hpp.
@@ -173,6 +173,11 @@ struct OptimStep {
 struct ConvShape {
   std::int64_t n, in_channels, out_channels, groups;
   std::int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+};
+/// A way of packing weights.
+struct PackedForm {
+  int number = 0;  ///< 0: not at all
+  std::size_t bytes = 0;
 };
 /// Pooling over three spatial dimensions: position p of dimension d sees [begin[d][p], end[d][p]) of the
 /// input, never empty.
@@ -311,6 +316,10 @@ struct Kernels {
   // kernel...] of any strides; y and dx are dense with channels last, dw is contiguous ----
   /// y = act(convolution + bias)
   void (*conv)(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
+  /// How conv likes the weights of this convolution to be packed; the same form serves every shape that asks
+  /// for it.
+  PackedForm (*conv_form)(const ConvShape&, const Array& w);
+  void (*conv_pack)(const ConvShape&, const Array& w, void* packed);
   /// The adjoint of conv in x; dy of any strides.
   void (*conv_grad_input)(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
   /// The adjoint of conv in w; dy of any strides.

@@ -7,6 +7,7 @@
 #include "knet/ops/arithmetic.hpp"
 #include "knet/ops/convolution.hpp"
 #include "knet/ops/elementwise.hpp"
+#include "knet/ops/packed.hpp"
 #include "knet/ops/reduce.hpp"
 #include "knet/ops/shape.hpp"
 
@@ -261,9 +262,16 @@ Tensor forward(const char* who, const Geometry& g, const Tensor& x, const Tensor
   if (bias) e.bias = TensorAccess::data(dense_bias);
   e.activation = act;
   e.alpha = alpha;
-  if (y.numel() > 0)
-    kernels(x.device())
-        .conv(g.shape, detail::image_array(x), detail::image_array(w), detail::image_array(y), e);
+  if (y.numel() > 0) {
+    const Kernels& k = kernels(x.device());
+    const Array wa = detail::image_array(w);
+    if (!tape::state.on && w.is_contiguous()) {
+      const PackedForm form = k.conv_form(g.shape, wa);
+      e.packed_b =
+          detail::packed(w, {form.number + 1, form.bytes}, [&](void* to) { k.conv_pack(g.shape, wa, to); });
+    }
+    k.conv(g.shape, detail::image_array(x), wa, detail::image_array(y), e);
+  }
   if (Node* n = track(y, who, {&x, &w, &bias})) {
     n->backward([who, g, x, w, y, act, alpha](const Tensor& dy, Gradients& out) {
       Tensor db;

@@ -2,38 +2,15 @@
 
 #include "knet/autograd/record.hpp"
 #include "knet/base/text.hpp"
-#include "knet/device/pool.hpp"
 #include "knet/ops/arithmetic.hpp"
 #include "knet/ops/elementwise.hpp"
 #include "knet/ops/matmul.hpp"
+#include "knet/ops/packed.hpp"
 #include "knet/ops/product.hpp"
 #include "knet/ops/reduce.hpp"
 
 namespace knet {
 namespace {
-
-// The weight in matmul's favourite form. Only for parameters, whose values live for many products; made by
-// the first caller, dropped by the storage when anybody writes to it.
-const void* packed(const Tensor& weight, const Array& b) {
-  Storage* s = TensorAccess::storage(weight);
-  if (!s->is_parameter.load(std::memory_order_relaxed) || !weight.is_contiguous() ||
-      TensorAccess::offset(weight) != 0 ||
-      static_cast<std::size_t>(weight.numel()) * size_of(weight.dtype()) != s->bytes)
-    return nullptr;
-  if (const void* p = s->packed.load(std::memory_order_acquire)) return p;
-  const Kernels& k = kernels(weight.device());
-  const std::size_t n = k.packed_bytes(b);
-  if (n == 0) return nullptr;
-  void* fresh = memory::allocate(n);
-  k.pack_b(b, fresh);
-  void* expected = nullptr;
-  s->packed_bytes.store(n, std::memory_order_relaxed);  // the same, whoever wins
-  if (!s->packed.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel)) {
-    memory::deallocate(fresh, n);
-    return expected;
-  }
-  return fresh;
-}
 
 // dz = dy act'(y) and the bias's gradient, from one pass.
 Tensor before_activation(Unary act, double alpha, const Tensor& y, const Tensor& dy, bool has_bias,
@@ -89,7 +66,11 @@ Tensor linear(const char* who, const Tensor& x, const Tensor& weight, const Tens
   e.alpha = alpha;
   const Tensor wt = raw::transpose(weight, 0, 1);
   const bool constant = !tracked(x) && !tracked(weight) && !tracked(bias);
-  if (constant && !tape::state.on) e.packed_b = packed(weight, array(wt));
+  if (constant && !tape::state.on) {
+    const Kernels& k = kernels(x.device());
+    e.packed_b =
+        detail::packed(weight, {1, k.packed_bytes(array(wt))}, [&](void* to) { k.pack_b(array(wt), to); });
+  }
   Tensor y = detail::raw_product(x, wt, e);
   Node* n = constant ? nullptr : track(y, who, {&x, &weight, &bias});
   if (!n) return y;

@@ -23,7 +23,7 @@ Storage* Storage::make(std::size_t bytes, Device device) {
 }
 
 void Storage::drop_packed() {
-  if (void* p = packed.exchange(nullptr)) memory::deallocate(p, packed_bytes);
+  if (Packed* p = packed.exchange(nullptr)) memory::deallocate(p, p->bytes);
 }
 
 void Storage::destroy() {

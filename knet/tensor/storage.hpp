@@ -16,9 +16,12 @@ struct Storage {
   std::atomic<bool> is_parameter{false};
   std::size_t bytes = 0;
   std::byte* data = nullptr;
-  /// The weight as matmul likes it, made on first use at inference, dropped on any write.
-  std::atomic<void*> packed{nullptr};
-  std::atomic<std::size_t> packed_bytes{0};
+  /// The weight as a kernel likes it, behind a Packed; made on first use at inference, dropped on any write.
+  struct alignas(64) Packed {
+    int form;
+    std::size_t bytes;  ///< with this header
+  };
+  std::atomic<Packed*> packed{nullptr};
 
   static Storage* make(std::size_t bytes, Device);
   void retain() { references.fetch_add(1, std::memory_order_relaxed); }

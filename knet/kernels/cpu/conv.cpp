@@ -134,21 +134,21 @@ void for_taps(const Taps& t, const Array& w, const F& f) {
 /// The weights of a group as the right side of the product, packed: rows (tap, from-channel), columns
 /// to-channel.
 template <class T>
-void pack_weights(const Array& w, const Taps& t, Int group, Int from, Int to, bool forward, T* scratch,
-                  T* packed) {
+void pack_weights(const Array& w, const Taps& t, Int group, Int from, Int to, bool forward, T* packed) {
   const Int so = w.stride[0], sc = w.stride[1], k = t.count() * from;
+  const PoolBuffer<T> lines(k * to);
   const T* base = w.as<const T>() + group * (forward ? to : from) * so;
   const Int step_from = forward ? sc : so, step_to = forward ? so : sc;
   parallel_for(to, std::max<Int>(1, 16384 / std::max<Int>(1, k)), [&](Int b, Int e) {
     for (Int j = b; j < e; ++j) {
       for_taps(t, w, [&](Int i, Int offset) {
         const T* p = base + offset + j * step_to;
-        T* q = scratch + j * k + i * from;
+        T* q = lines.get() + j * k + i * from;
         for (Int c = 0; c < from; ++c) q[c] = p[c * step_from];
       });
     }
   });
-  gemm_pack(scratch, 1, k, k, to, packed);
+  gemm_pack(lines.get(), 1, k, k, to, packed);
 }
 
 /// Where the rows of a product go: position p of the taps is p * step + start of the image.
@@ -179,10 +179,10 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
   bool unit = t.count() == 1;
   for (int d = 0; d < 3; ++d) unit = unit && t.step[d] == 1 && t.shift[d][0] == 0 && t.out[d] == x.size[d];
   const bool direct = unit && x.channels_last(all_from);  // the input is the matrix
-  const PoolBuffer<T> scratch(k * to), packed(static_cast<Int>(gemm_packed_size<T>(k, to)));
+  const PoolBuffer<T> packed(e.packed_b ? 0 : static_cast<Int>(gemm_packed_size<T>(k, to)));
   const Int block = rows_of_block(rows, k);
   for (Int group = 0; group < groups; ++group) {
-    pack_weights(w, t, group, from, to, forward, scratch.get(), packed.get());
+    if (!e.packed_b) pack_weights(w, t, group, from, to, forward, packed.get());
     const auto some = [&](Int r0, Int r1, T* gathered, T* apart) {
       Gemm<T> g;
       g.m = r1 - r0, g.n = to, g.k = k;
@@ -192,7 +192,7 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
         gather(x, t, group * from, from, r0, r1, gathered);
         g.a = gathered, g.am = k, g.ak = 1;
       }
-      g.packed = packed.get();
+      g.packed = e.packed_b ? static_cast<const T*>(e.packed_b) : packed.get();
       g.bias = e.bias ? static_cast<const T*>(e.bias) + group * to : nullptr;
       g.act = e.activation, g.alpha = e.alpha;
       if (target.dense) {
@@ -419,6 +419,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
 void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
   if (has_few_channels(s, few_inputs)) return conv_few(s, ax, w, ay, e);
   if (has_winograd(s, w)) {
+    if (e.packed_b) return winograd_conv(s, ax, static_cast<const float*>(e.packed_b), ay, e);
     const PoolBuffer<float> u(winograd_size(s));
     winograd_pack(w, false, u.get());
     return winograd_conv(s, ax, u.get(), ay, e);
@@ -431,6 +432,22 @@ void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, 
       depthwise(x, t, w, s.n, s.groups, target, e);
     else
       product(x, t, w, true, s.n, s.groups, s.in_channels, s.out_channels, target, e);
+  });
+}
+
+PackedForm conv_form(const ConvShape& s, const Array& w) {
+  if (s.groups > 1 || has_few_channels(s, few_inputs)) return {};
+  const std::size_t size = size_of(w.dtype);
+  if (has_winograd(s, w)) return {2, static_cast<std::size_t>(winograd_size(s)) * size};
+  const Int k = s.kernel[0] * s.kernel[1] * s.kernel[2] * s.in_channels;
+  return {1, (w.dtype == f64 ? gemm_packed_size<double>(k, s.out_channels)
+                             : gemm_packed_size<float>(k, s.out_channels)) *
+                 size};
+}
+void conv_pack(const ConvShape& s, const Array& w, void* packed) {
+  if (conv_form(s, w).number == 2) return winograd_pack(w, false, static_cast<float*>(packed));
+  dispatch_float("conv", w.dtype, [&]<class T>(type<T>) {
+    pack_weights(w, forward_taps(s), 0, s.in_channels, s.out_channels, true, static_cast<T*>(packed));
   });
 }
 

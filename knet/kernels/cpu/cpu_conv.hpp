@@ -5,6 +5,8 @@
 namespace knet::cpu_impl {
 
 void conv(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
+PackedForm conv_form(const ConvShape&, const Array& w);
+void conv_pack(const ConvShape&, const Array& w, void* packed);
 void conv_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
 void conv_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
 

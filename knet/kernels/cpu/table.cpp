@@ -33,6 +33,8 @@ Kernels make_table() {
   k.channel_affine = cpu_impl::channel_affine;
   k.batch_norm_grad = cpu_impl::batch_norm_grad;
   k.conv = cpu_impl::conv;
+  k.conv_form = cpu_impl::conv_form;
+  k.conv_pack = cpu_impl::conv_pack;
   k.conv_grad_input = cpu_impl::conv_grad_input;
   k.conv_grad_weight = cpu_impl::conv_grad_weight;
   k.max_pool = cpu_impl::max_pool;

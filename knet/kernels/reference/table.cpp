@@ -30,6 +30,8 @@ const Kernels& reference_kernels() {
       .channel_affine = channel_affine,
       .batch_norm_grad = batch_norm_grad,
       .conv = conv,
+      .conv_form = [](const ConvShape&, const Array&) { return PackedForm{}; },
+      .conv_pack = [](const ConvShape&, const Array&, void*) {},
       .conv_grad_input = conv_grad_input,
       .conv_grad_weight = conv_grad_weight,
       .max_pool = max_pool,

@@ -328,7 +328,7 @@ struct Kernels {
   // ---- pooling: x, dy [n, channels, spatial...] of any strides; y, dx, index are dense with channels last
   // ----
   /// index (i32) is the position of the largest in x's spatial dimensions, (d * height + h) * width + w; the
-  /// first wins. A NaN wins over everything, or is never chosen next to a number.
+  /// first wins. It may be null. A NaN wins over everything, or is never chosen next to a number.
   void (*max_pool)(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
   /// dx[index] += dy
   void (*max_pool_grad)(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);

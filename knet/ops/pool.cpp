@@ -105,11 +105,11 @@ Tensor scatter(const Tensor& dy, const Tensor& index, const Plan& w) {
 }
 Tensor largest(const Tensor& x, const Plan& w, bool propagate_nan) {
   Tensor y = detail::make_channels_last(w->y, x.dtype(), x.device());
-  Tensor index = Tensor::make({y.numel()}, i32, x.device());
+  Tensor index = tracked(x) ? Tensor::make({y.numel()}, i32, x.device()) : Tensor();
   if (y.numel() > 0)
     kernels(x.device())
         .max_pool(w->shape, propagate_nan, detail::image_array(x), detail::image_array(y),
-                  index.data<std::int32_t>());
+                  index ? index.data<std::int32_t>() : nullptr);
   if (Node* n = track(y, "max_pool", {&x}))
     n->backward([index, w](const Tensor& dy, Gradients& g) { g.add(0, scatter(dy, index, w)); });
   return y;

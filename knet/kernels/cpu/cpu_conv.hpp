@@ -24,6 +24,11 @@ void winograd_pack(const Array& w, bool turned, float* u);
 void winograd_conv(const ConvShape&, const Array& x, const float* u, const Array& y, const Epilogue&);
 void winograd_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
 
+/// Is dy so sparse, and the kernel so small, that the sparse_ functions are faster?
+bool pays_sparse(const ConvShape&, const Array& dy);
+void sparse_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
+void sparse_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
+
 void max_pool(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
 void max_pool_grad(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);
 void pool_gather(const PoolShape&, const Array& x, const std::int32_t* index, const Array& y);

@@ -1,5 +1,5 @@
 // Pooling over images with channels last: every window is a few lines of channels, which vectors take whole.
-// Compiled for each instruction set; the loops are plain, the compiler makes the vectors.
+// Compiled for each instruction set; where the loops are plain, the compiler makes the vectors.
 #include <algorithm>
 #include <cstdint>
 
@@ -13,12 +13,13 @@
 #define HWY_TARGET_INCLUDE "knet/kernels/cpu/pool.cpp"
 #include "hwy/foreach_target.h"
 // After foreach_target.
-#include "hwy/highway.h"
+#include "knet/kernels/cpu/vec-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::pooling::HWY_NAMESPACE {
 namespace {
 
+namespace hn = hwy::HWY_NAMESPACE;
 using Int = std::int64_t;
 
 /// f(first channel's offset, number) for the positions of a window of channels-last planes.
@@ -41,26 +42,41 @@ HWY_INLINE void rows(const PoolShape& s, Int r0, Int r1, const F& f) {
 
 template <class T, bool kPropagate>
 void max_rows(const PoolShape& s, const T* x, T* y, std::int32_t* index, Int r0, Int r1) {
+  using V = simd::HWY_NAMESPACE::Vec<T>;
+  const hn::RebindToSigned<hn::ScalableTag<T>> di;
+  using Integer = hn::TFromD<decltype(di)>;
   const Int channels = s.channels;
   rows(s, r0, r1, [&](const Int(&p)[3], Int r) {
-    T* HWY_RESTRICT best = y + r * channels;
-    std::int32_t* HWY_RESTRICT winner = index + r * channels;
-    bool first = true;
-    window(s, p, [&](Int number) {
-      const T* HWY_RESTRICT line = x + number * channels;
-      const auto me = static_cast<std::int32_t>(number);
-      if (first) {
-        for (Int c = 0; c < channels; ++c) best[c] = line[c], winner[c] = me;
-        first = false;
-        return;
-      }
-      for (Int c = 0; c < channels; ++c) {
-        const T v = line[c], b = best[c];
-        const bool over = kPropagate ? (v > b) | ((v != v) & (b == b)) : (v > b) | ((b != b) & (v == v));
-        best[c] = over ? v : b;
-        winner[c] = over ? me : winner[c];
-      }
-    });
+    for (Int c = 0; c < channels; c += V::lanes) {
+      const Int n = std::min(V::lanes, channels - c);
+      const bool whole = n == V::lanes;
+      V best = V::zero();
+      auto winner = hn::Zero(di);
+      bool first = true;
+      window(s, p, [&](Int number) {
+        const T* from = x + number * channels + c;
+        const V v = whole ? V::load(from) : V::load_some(from, n);
+        const auto me = hn::Set(di, static_cast<Integer>(number));
+        if (first) {
+          best = v, winner = me;
+          first = false;
+          return;
+        }
+        const auto none = is_nan(kPropagate ? v : best);
+        const auto over = hn::Or(v > best, hn::AndNot(is_nan(kPropagate ? best : v), none));
+        best = select(over, v, best);
+        winner = hn::IfThenElse(hn::RebindMask(di, over), me, winner);
+      });
+      T* to = y + r * channels + c;
+      if (whole)
+        best.store(to);
+      else
+        best.store_some(to, n);
+      if (!index) continue;
+      HWY_ALIGN Integer places[V::lanes];
+      hn::Store(winner, di, places);
+      for (Int i = 0; i < n; ++i) index[r * channels + c + i] = static_cast<std::int32_t>(places[i]);
+    }
   });
 }
 
@@ -180,7 +196,8 @@ void max_pool(const PoolShape& s, bool propagate_nan, const Array& x, const Arra
     const T* from = channels_last<T>(x, buffer).data;
     const std::int64_t in = pooling::volume(s.in) * s.channels, out = pooling::volume(s.out) * s.channels;
     pooling::for_rows(s, [&](std::int64_t n, std::int64_t r0, std::int64_t r1) {
-      pooling::best_max(T())(s, propagate_nan, from + n * in, y.as<T>() + n * out, index + n * out, r0, r1);
+      pooling::best_max(T())(s, propagate_nan, from + n * in, y.as<T>() + n * out,
+                             index ? index + n * out : nullptr, r0, r1);
     });
   });
 }

@@ -62,7 +62,7 @@ void max_pool(const PoolShape& s, bool propagate_nan, const Array& x, const Arra
         if (winner < 0 || over) best = v, winner = number;
       });
       y.as<T>()[to] = best;
-      index[place] = static_cast<std::int32_t>(winner);
+      if (index) index[place] = static_cast<std::int32_t>(winner);
     });
   });
 }

@@ -3,6 +3,8 @@
 // input, or one patch of the input to the gradient of the weights. With channels last a line of the kernel is
 // one run of numbers in both. Compiled for each instruction set.
 #include <algorithm>
+#include <span>
+#include <type_traits>
 #include <vector>
 
 #include "knet/base/dispatch.hpp"
@@ -15,6 +17,8 @@
 #define KNET_CONV_SPARSE_LINES
 namespace knet::cpu_impl::sparse {
 
+constexpr std::int64_t slack = 16;
+
 using Int = std::int64_t;
 
 /// A number that is not zero, and the line of numbers that it multiplies.
@@ -23,12 +27,15 @@ struct Term {
   const T* line;
   T factor;
 };
+template <class T>
+using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 struct Loops {
-  /// to[0..n) += the sum of the terms' lines times their factors.
-  void (*add_f32)(const Term<float>*, Int terms, Int n, float* to);
-  void (*add_f64)(const Term<double>*, Int terms, Int n, double* to);
-  Int (*count_f32)(const float*, Int n);  ///< of numbers that are not zero
-  Int (*count_f64)(const double*, Int n);
+  /// to[0..n) += the sum of the terms' lines, from `offset` on, times their factors.
+  void (*add_f32)(const Term<float>*, Int terms, Int offset, Int n, float* to);
+  void (*add_f64)(const Term<double>*, Int terms, Int offset, Int n, double* to);
+  /// Writes the indices of the numbers that are not zero, and up to `slack` more; returns how many there are.
+  Int (*find_f32)(const float*, Int n, std::int32_t* indices);
+  Int (*find_f64)(const double*, Int n, std::int64_t* indices);
 };
 
 }  // namespace knet::cpu_impl::sparse
@@ -44,6 +51,7 @@ HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::sparse::HWY_NAMESPACE {
 namespace {
 
+namespace hn = hwy::HWY_NAMESPACE;
 template <class T>
 using Vec = simd::HWY_NAMESPACE::Vec<T>;
 
@@ -68,32 +76,38 @@ HWY_INLINE void add_vectors(const Term<T>* terms, Int count, Int offset, Int las
     sum[K - 1].store_some(to + (K - 1) * L, last);
 }
 template <class T>
-void add(const Term<T>* terms, Int count, Int n, T* to) {
+void add(const Term<T>* terms, Int count, Int offset, Int n, T* to) {
   constexpr Int L = Vec<T>::lanes;
-  for (Int done = 0; done < n;) {
-    const Int vectors = std::min<Int>(8, (n - done + L - 1) / L),
-              last = std::min(L, n - done - (vectors - 1) * L);
+  for (Int end = offset + n; offset < end;) {
+    const Int vectors = std::min<Int>(8, (end - offset + L - 1) / L),
+              last = std::min(L, end - offset - (vectors - 1) * L);
     switch (vectors) {
-      case 8: add_vectors<T, 8>(terms, count, done, last, to + done); break;
-      case 7: add_vectors<T, 7>(terms, count, done, last, to + done); break;
-      case 6: add_vectors<T, 6>(terms, count, done, last, to + done); break;
-      case 5: add_vectors<T, 5>(terms, count, done, last, to + done); break;
-      case 4: add_vectors<T, 4>(terms, count, done, last, to + done); break;
-      case 3: add_vectors<T, 3>(terms, count, done, last, to + done); break;
-      case 2: add_vectors<T, 2>(terms, count, done, last, to + done); break;
-      default: add_vectors<T, 1>(terms, count, done, last, to + done);
+      case 8: add_vectors<T, 8>(terms, count, offset, last, to); break;
+      case 7: add_vectors<T, 7>(terms, count, offset, last, to); break;
+      case 6: add_vectors<T, 6>(terms, count, offset, last, to); break;
+      case 5: add_vectors<T, 5>(terms, count, offset, last, to); break;
+      case 4: add_vectors<T, 4>(terms, count, offset, last, to); break;
+      case 3: add_vectors<T, 3>(terms, count, offset, last, to); break;
+      case 2: add_vectors<T, 2>(terms, count, offset, last, to); break;
+      default: add_vectors<T, 1>(terms, count, offset, last, to);
     }
-    done += vectors * L;
+    offset += vectors * L, to += vectors * L;
   }
 }
-template <class T>
-Int count(const T* p, Int n) {
-  Int zeros = 0;
-  for (Int i = 0; i < n; ++i) zeros += p[i] == T(0);
-  return n - zeros;
+template <class T, class Index>
+Int find(const T* p, Int n, Index* indices) {
+  constexpr Int L = Vec<T>::lanes;
+  const hn::ScalableTag<Index> d;
+  Index* const first = indices;
+  for (Int i = 0; i < n; i += L) {
+    const auto v = n - i >= L ? Vec<T>::load(p + i) : Vec<T>::load_some(p + i, n - i);
+    const auto found = hn::RebindMask(d, hn::Ne(v.v, Vec<T>::zero().v));
+    indices += hn::CompressStore(hn::Iota(d, static_cast<Index>(i)), found, d, indices);
+  }
+  return indices - first;
 }
 
-Loops loops() { return {add<float>, add<double>, count<float>, count<double>}; }
+Loops loops() { return {add<float>, add<double>, find<float, std::int32_t>, find<double, std::int64_t>}; }
 
 }  // namespace
 }  // namespace knet::cpu_impl::sparse::HWY_NAMESPACE
@@ -107,70 +121,85 @@ const Loops& best() {
   static const Loops l = HWY_DYNAMIC_DISPATCH(loops)();
   return l;
 }
-void add(const Term<float>* terms, Int count, Int n, float* to) { best().add_f32(terms, count, n, to); }
-void add(const Term<double>* terms, Int count, Int n, double* to) { best().add_f64(terms, count, n, to); }
-Int count(const float* p, Int n) { return best().count_f32(p, n); }
-Int count(const double* p, Int n) { return best().count_f64(p, n); }
+template <class T>
+void add(const Term<T>* terms, Int count, Int offset, Int n, T* to) {
+  if constexpr (sizeof(T) == 4)
+    best().add_f32(terms, count, offset, n, to);
+  else
+    best().add_f64(terms, count, offset, n, to);
+}
+
+/// The numbers of a line that are not zero.
+template <class T>
+class NonZeros {
+ public:
+  explicit NonZeros(Int most) : indices_(static_cast<std::size_t>(most + slack)) {}
+  std::span<const Index<T>> operator()(const T* p, Int n) {
+    Int found;
+    if constexpr (sizeof(T) == 4)
+      found = best().find_f32(p, n, indices_.data());
+    else
+      found = best().find_f64(p, n, indices_.data());
+    return {indices_.data(), static_cast<std::size_t>(found)};
+  }
+
+ private:
+  std::vector<Index<T>> indices_;
+};
 
 constexpr Int least_line = 24;           // elements of a line of the kernel from which it pays
 constexpr Int most_weights = 64 * 1024;  // of them that stay in the second cache
 
-/// f(first tap, taps, position of the first) for the taps along a dimension that fall inside the image.
+/// The taps along a dimension that fall inside the image, and the position of the first.
+struct Inside {
+  Int first, taps, position;
+  Inside(const ConvShape& s, int d, Int output) {
+    const Int from = output * s.stride[d] - s.pad[d];
+    first = std::max<Int>(0, -from);
+    taps = std::min(s.kernel[d], s.in[d] - from) - first;
+    position = from + first;
+  }
+};
+/// f(number of the output, taps along the height, along the width) for the outputs of an image.
 template <class F>
-void inside(const ConvShape& s, int d, Int position, const F& f) {
-  const Int from = position * s.stride[d] - s.pad[d], low = std::max<Int>(0, -from),
-            high = std::min(s.kernel[d], s.in[d] - from);
-  if (low < high) f(low, high - low, from + low);
-}
-
-/// f(place of the output's channels, offset of the kernel's line, elements, offset of the image's line) for
-/// every line of the kernel at every position of one image.
-template <class F>
-void lines(const ConvShape& s, const F& f) {
-  const Int c = s.in_channels;
+void outputs(const ConvShape& s, const F& f) {
   for (Int h = 0; h < s.out[1]; ++h) {
+    const Inside rows(s, 1, h);
     for (Int w = 0; w < s.out[2]; ++w) {
-      inside(s, 1, h, [&](Int kh, Int rows, Int y) {
-        inside(s, 2, w, [&](Int kw, Int taps, Int x) {
-          for (Int i = 0; i < rows; ++i)
-            f(h * s.out[2] + w, ((kh + i) * s.kernel[2] + kw) * c, taps * c, ((y + i) * s.in[2] + x) * c);
-        });
-      });
+      const Inside columns(s, 2, w);
+      if (rows.taps > 0 && columns.taps > 0) f(h * s.out[2] + w, rows, columns);
     }
   }
 }
 
 template <class T>
 void grad_input(const ConvShape& s, const T* dy, const Array& w, T* dx) {
-  const Int c = s.in_channels, area = s.kernel[1] * s.kernel[2], size = area * c,
-            places = s.out[1] * s.out[2];
-  const PoolBuffer<T> weights(s.out_channels * size);  // [out][kernel][in]
-  for (Int o = 0; o < s.out_channels; ++o) {
+  const Int c = s.in_channels, area = s.kernel[1] * s.kernel[2], size = area * c;
+  const Int out = s.out_channels, places = s.out[1] * s.out[2], image = s.in[1] * s.in[2] * c;
+  const PoolBuffer<T> weights(out * size);  // [out][kernel][in]
+  for (Int o = 0; o < out; ++o) {
     for (Int k = 0; k < area; ++k) {
       const T* from =
-          w.as<const T>() + o * w.stride[0] + k / s.kernel[2] * w.stride[3] + k % s.kernel[2] * w.stride[4];
+          w.as<T>() + o * w.stride[0] + k / s.kernel[2] * w.stride[3] + k % s.kernel[2] * w.stride[4];
       for (Int i = 0; i < c; ++i) weights.get()[o * size + k * c + i] = from[i * w.stride[1]];
     }
   }
   parallel_for(s.n, 1, [&](Int b, Int e) {
-    std::vector<Term<T>> terms(static_cast<std::size_t>(s.out_channels));
+    NonZeros<T> non_zeros(out);
+    std::vector<Term<T>> terms(static_cast<std::size_t>(out));
     for (; b < e; ++b) {
-      T* const to = dx + b * s.in[1] * s.in[2] * c;
-      std::fill_n(to, s.in[1] * s.in[2] * c, T(0));
-      Int count = 0, last = -1, before = 0;
-      lines(s, [&](Int place, Int line, Int n, Int at) {
-        const T* from = dy + (b * places + place) * s.out_channels;
-        if (place != last) {
-          last = place, count = 0, before = 0;
-          for (Int o = 0; o < s.out_channels; ++o) {
-            if (from[o] != T(0))
-              terms[static_cast<std::size_t>(count++)] = {weights.get() + o * size, from[o]};
-          }
-        }
+      T* const to = dx + b * image;
+      std::fill_n(to, image, T(0));
+      outputs(s, [&](Int place, const Inside& rows, const Inside& columns) {
+        const T* from = dy + (b * places + place) * out;
+        Int count = 0;
+        for (const Index<T> o : non_zeros(from, out))
+          terms[static_cast<std::size_t>(count++)] = {weights.get() + o * size, from[o]};
         if (count == 0) return;
-        for (Int i = 0; i < count; ++i) terms[static_cast<std::size_t>(i)].line += line - before;
-        before = line;
-        add(terms.data(), count, n, to + at);
+        for (Int i = 0; i < rows.taps; ++i) {
+          add(terms.data(), count, ((rows.first + i) * s.kernel[2] + columns.first) * c, columns.taps * c,
+              to + ((rows.position + i) * s.in[2] + columns.position) * c);
+        }
       });
     }
   });
@@ -180,34 +209,41 @@ void grad_input(const ConvShape& s, const T* dy, const Array& w, T* dx) {
 // number of threads.
 template <class T>
 void grad_weight(const ConvShape& s, const T* x, const T* dy, const Array& dw) {
-  const Int c = s.in_channels, area = s.kernel[1] * s.kernel[2], size = area * c, out = s.out_channels;
-  const Int places = s.out[1] * s.out[2], image = s.in[1] * s.in[2] * c, parts = std::min<Int>(8, s.n);
+  const Int c = s.in_channels, area = s.kernel[1] * s.kernel[2], size = area * c, line = s.kernel[2] * c;
+  const Int out = s.out_channels, places = s.out[1] * s.out[2], image = s.in[1] * s.in[2] * c;
+  const Int parts = std::min<Int>(8, s.n);
   const PoolBuffer<T> sums(parts * out * size);
   parallel_for(parts, 1, [&](Int b, Int e) {
-    // The terms of every line of every output's kernel: lines whose ends lie outside the image are added at
-    // once.
-    std::vector<std::vector<Term<T>>> terms(static_cast<std::size_t>(out * s.kernel[1]));
+    NonZeros<T> non_zeros(out);
+    // The patches of every output channel that lie whole inside the image; the others are added at once.
+    std::vector<Term<T>> terms(static_cast<std::size_t>(out * places));
+    std::vector<Int> counts(static_cast<std::size_t>(out));
     for (; b < e; ++b) {
       T* const sum = sums.get() + b * out * size;
       std::fill_n(sum, out * size, T(0));
       for (Int n = s.n * b / parts; n < s.n * (b + 1) / parts; ++n) {
-        lines(s, [&](Int place, Int line, Int length, Int at) {
+        std::fill(counts.begin(), counts.end(), 0);
+        outputs(s, [&](Int place, const Inside& rows, const Inside& columns) {
           const T* from = dy + (n * places + place) * out;
-          const Int row = line / (s.kernel[2] * c);
-          for (Int o = 0; o < out; ++o) {
-            if (from[o] == T(0)) continue;
-            const Term<T> t{x + n * image + at, from[o]};
-            if (length == s.kernel[2] * c)
-              terms[static_cast<std::size_t>(o * s.kernel[1] + row)].push_back(t);
-            else
-              add(&t, 1, length, sum + o * size + line);
+          const T* patch = x + n * image + (rows.position * s.in[2] + columns.position) * c;
+          const bool whole = rows.taps == s.kernel[1] && columns.taps == s.kernel[2];
+          for (const Index<T> o : non_zeros(from, out)) {
+            const Term<T> t{patch, from[o]};
+            if (whole) {
+              terms[static_cast<std::size_t>(o * places + counts[static_cast<std::size_t>(o)]++)] = t;
+              continue;
+            }
+            for (Int i = 0; i < rows.taps; ++i) {
+              const Term<T> part{patch + i * s.in[2] * c, from[o]};
+              add(&part, 1, 0, columns.taps * c,
+                  sum + o * size + (rows.first + i) * line + columns.first * c);
+            }
           }
         });
-        for (Int i = 0; i < out * s.kernel[1]; ++i) {
-          auto& list = terms[static_cast<std::size_t>(i)];
-          if (!list.empty())
-            add(list.data(), static_cast<Int>(list.size()), s.kernel[2] * c, sum + i * s.kernel[2] * c);
-          list.clear();
+        for (Int o = 0; o < out; ++o) {
+          const Int count = counts[static_cast<std::size_t>(o)];
+          for (Int i = 0; count > 0 && i < s.kernel[1]; ++i)
+            add(terms.data() + o * places, count, i * s.in[2] * c, line, sum + o * size + i * line);
         }
       }
     }
@@ -239,9 +275,11 @@ bool pays_sparse(const ConvShape& s, const Array& dy) {
     if (!image<const T>(dy).channels_last(s.out_channels)) return;
     const Int n = dy.numel();
     Int counted = 0;
-    // An eighth of the images tells; usually it tells at once that there are few zeros.
+    // An eighth of the images tells.
     const Int some = (s.n + 7) / 8, each = n / s.n;
-    for (Int i = 0; i < some; ++i) counted += count(dy.as<const T>() + i * 8 * each, each);
+    NonZeros<T> non_zeros(each);
+    for (Int i = 0; i < some; ++i)
+      counted += static_cast<Int>(non_zeros(dy.as<const T>() + i * 8 * each, each).size());
     pays = 10 * counted <= 3 * some * each;
   });
   return pays;

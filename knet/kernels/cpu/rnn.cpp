@@ -154,8 +154,10 @@ void start(const void* from, Int b0, Int b1, Int h, T* to) {
 
 template <class T>
 struct Weights {
-  const T *packed, *packed_n;  // of all gates, or of GRU's first two and its last
+  const T *packed, *packed_n;  // of all gates, or of GRU's first two and its last; null: as they are
 };
+// A step or two of few sequences (a stream) reads the weights once: packing them would cost more.
+bool reads_once(const RNNShape& s) { return s.steps <= 2 && s.batch[0] <= 4; }
 
 template <class T>
 void forward_rows(const RNNShape& s, const RNNForward& a, const Weights<T>& w, Int b0, Int b1) {
@@ -166,17 +168,18 @@ void forward_rows(const RNNShape& s, const RNNForward& a, const Weights<T>& w, I
   if (cell) start(a.c0, b0, b1, h, cell);
   Gemm<T> p;
   p.k = h, p.a = state, p.am = h, p.ak = 1;
+  p.bk = 1, p.bn = h;
   steps(s, false, b0, b1, [&](Int, Int row, Int n) {
     T *gates = static_cast<T*>(a.gates) + row * g * h, *y = static_cast<T*>(a.y) + row * h;
     T* extra = a.extra ? static_cast<T*>(a.extra) + row * h : nullptr;
     p.m = n;
     p.n = s.kind == RNNKind::gru ? 2 * h : g * h;
-    p.packed = w.packed;
+    p.packed = w.packed, p.b = static_cast<const T*>(a.wh);
     p.c = gates, p.cm = g * h;
     p.bias = nullptr, p.accumulate = true;
     gemm(p);
     if (s.kind == RNNKind::gru) {
-      p.n = h, p.packed = w.packed_n, p.c = extra, p.cm = h;
+      p.n = h, p.packed = w.packed_n, p.b += 2 * h * h, p.c = extra, p.cm = h;
       p.bias = static_cast<const T*>(a.bias_n), p.accumulate = false;
       gemm(p);
       gru_step(n, h, gates, extra, state, y);
@@ -260,6 +263,7 @@ template <class T>
 void forward(const RNNShape& s, const RNNForward& a) {
   const Int h = s.hidden, g = gate_count(s.kind), first = s.kind == RNNKind::gru ? 2 * h : g * h;
   const T* wh = static_cast<const T*>(a.wh);
+  if (reads_once(s)) return forward_rows<T>(s, a, {nullptr, nullptr}, 0, s.batch[0]);
   const PoolBuffer<T> packed(static_cast<Int>(gemm_packed_size<T>(h, first))),
       packed_n(s.kind == RNNKind::gru ? static_cast<Int>(gemm_packed_size<T>(h, h)) : 0);
   gemm_pack(wh, 1, h, h, first, packed.get());

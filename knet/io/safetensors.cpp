@@ -156,6 +156,10 @@ SafeTensors load_safetensors(const std::string& path) {
   return read_whole(std::make_unique<ByteSource>("load_safetensors", path));
 }
 
+Metadata load_metadata(const std::string& path) {
+  return SafeTensorsSource(std::make_unique<ByteSource>("load_safetensors", path)).metadata;
+}
+
 SafeTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name) {
   return read_whole(std::make_unique<ByteSource>("load_safetensors", bytes, name));
 }

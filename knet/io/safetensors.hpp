@@ -31,6 +31,10 @@ void save_safetensors(const std::string& path, const NamedTensors& tensors, cons
 /// allocated that the file's size does not justify. To read only some, or without a copy: TensorFile.
 SafeTensors load_safetensors(const std::string& path);
 
+/// Only the remarks: reads and checks the header, not the tensors. Throws as load_safetensors() does, also
+/// when the file is shorter or longer than its header says.
+Metadata load_metadata(const std::string& path);
+
 /// The same from memory; `name` stands for the path in messages.
 SafeTensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name = "memory");
 

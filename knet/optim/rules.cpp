@@ -30,6 +30,11 @@ void update(OptimStep step, Tensor& w, const Tensor& g, Slots& s, std::size_t me
     fail<ShapeError>("optimizer: a gradient of ", g.shape(), " for a parameter of ", w.shape());
   check_same("optimizer", w, g);
   while (s.t.size() < memory) s.t.push_back(zeros_like(raw::contiguous(w)));
+  for (const Tensor& t : s.t) {  // it may come from a file
+    if (!t || t.shape() != w.shape())
+      fail<ShapeError>("optimizer: memory of ", t.shape(), " for a parameter of ", w.shape());
+    check_same("optimizer", w, t);
+  }
   const Tensor d = raw::contiguous(g);
   step.scale = clipped(d, gclip);
   raw::make_own(w);

@@ -84,6 +84,7 @@ bool Optimizer::apply(const Tape* tape, double divisor, bool check) {
     const double total = std::sqrt(squares);
     if (clip_ > 0 && total > clip_) scale *= clip_ / total;
   }
+  if (schedule_) set_lr(schedule_(steps_));
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (!has(i)) continue;
     Entry& e = entries_[i];

@@ -14,6 +14,7 @@
 #include "knet/autograd/model.hpp"
 #include "knet/base/reflect.hpp"
 #include "knet/optim/rules.hpp"
+#include "knet/optim/schedule.hpp"
 
 namespace knet {
 
@@ -150,6 +151,9 @@ class Optimizer {
   void set_lr(double lr);
   /// The learning rate of the first parameter's rule.
   double lr() const;
+  /// From now on each step begins with set_lr(rate(steps())); an empty one ends that. Not saved in
+  /// checkpoints, whose count of steps is all it needs.
+  void schedule(Schedule rate) { schedule_ = std::move(rate); }
   /// Before each step all gradients together are scaled down to this 2-norm; 0: not. Pascanu et al. 2013,
   /// arXiv:1211.5063.
   void clip_norm(double);
@@ -177,6 +181,7 @@ class Optimizer {
   double weight_ = 0, clip_ = 0;
   int parts_ = 0;
   std::int64_t steps_ = 0;
+  Schedule schedule_;
 };
 
 }  // namespace knet

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,7 @@ class Checkpoint {
   Checkpoint& model(M& m, std::string name = "model") {
     return add_model(detail::any_model(m), std::move(name));
   }
+  Checkpoint& add_model(detail::AnyModel, std::string name);
   /// Steps, rules with their settings, and each parameter's memory. The settings in the file replace those of
   /// the program; set_lr() after load() has the last word. A rule that is not a plain struct has no settings.
   Checkpoint& optimizer(Optimizer&, std::string name = "optimizer");
@@ -86,7 +88,6 @@ class Checkpoint {
     const char* kind() const { return model.p ? "model" : optimizer ? "optimizer" : "value"; }
   };
   struct Reader;
-  Checkpoint& add_model(detail::AnyModel, std::string name);
   Checkpoint& add_value(std::string name, Value);
   void add(Thing);
   std::vector<Thing> things_;
@@ -94,29 +95,29 @@ class Checkpoint {
 
 template <class T>
 Checkpoint& Checkpoint::value(std::string name, T& x) {
-  if constexpr (requires { x.set_state(x.state()); }) {
-    return add_value(std::move(name),
-                     {[&x](detail::FieldVisitor& v) {
-                        auto s = x.state();
-                        detail::visit_fields(s, v);
-                      },
-                      [&x](detail::FieldVisitor& v) -> Change {
-                        const auto old = std::make_shared<decltype(x.state())>(x.state());
-                        const auto s = std::make_shared<decltype(x.state())>(*old);
-                        detail::visit_fields(*s, v);
-                        return {[&x, s] { x.set_state(*s); }, [&x, old] { x.set_state(*old); }};
-                      }});
-  } else {
-    return add_value(std::move(name), {[&x](detail::FieldVisitor& v) {
-                                         T copy = x;
-                                         detail::visit_fields(copy, v);
-                                       },
-                                       [&x](detail::FieldVisitor& v) -> Change {
-                                         const auto old = std::make_shared<T>(x), s = std::make_shared<T>(x);
-                                         detail::visit_fields(*s, v);
-                                         return {[&x, s] { x = *s; }, [&x, old] { x = *old; }};
-                                       }});
-  }
+  const auto get = [&x] {
+    if constexpr (requires { x.set_state(x.state()); })
+      return x.state();
+    else
+      return x;
+  };
+  using State = std::remove_const_t<decltype(get())>;
+  const auto set = [&x](const State& s) {
+    if constexpr (requires { x.set_state(s); })
+      x.set_state(s);
+    else
+      x = s;
+  };
+  return add_value(std::move(name), {[get](detail::FieldVisitor& v) {
+                                       State s = get();
+                                       detail::visit_fields(s, v);
+                                     },
+                                     [get, set](detail::FieldVisitor& v) -> Change {
+                                       const auto old = std::make_shared<State>(get());
+                                       const auto s = std::make_shared<State>(*old);
+                                       detail::visit_fields(*s, v);
+                                       return {[set, s] { set(*s); }, [set, old] { set(*old); }};
+                                     }});
 }
 
 }  // namespace knet

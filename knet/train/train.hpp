@@ -2,9 +2,14 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "knet/layers/losses.hpp"
+#include "knet/optim/schedule.hpp"
+#include "knet/train/checkpoints.hpp"
+#include "knet/train/early_stopping.hpp"
 #include "knet/train/minimize.hpp"
 #include "knet/train/progress.hpp"
 
@@ -27,8 +32,9 @@ requires detail::data_range<R> TrainLog train(R&& r) {
 }
 
 struct Epoch {
-  int number;   ///< from 1
-  double loss;  ///< mean over the epoch
+  int number;       ///< from 1
+  double loss;      ///< mean over the epoch
+  Metrics metrics;  ///< the loss, and what TrainOptions::evaluate gave
 };
 using Loss = std::function<Tensor(const Tensor& scores, const Tensor& labels)>;
 struct TrainOptions {
@@ -37,20 +43,62 @@ struct TrainOptions {
   int epochs = 1;
   bool progress = true;
   std::function<bool(const Epoch&)> on_epoch = {};  ///< false ends the training
+  Schedule schedule = {};                           ///< learning rate by step
+  double clip_norm = 0;                             ///< of all gradients together; 0: not clipped
+  /// Measures the model after each epoch: .evaluate = [&] { return Metrics{{"accuracy", ...}}; }
+  std::function<Metrics()> evaluate = {};
+  std::string metric = "loss";  ///< what patience looks at: "loss", or a name that evaluate gives
+  bool maximize = false;        ///< larger is better
+  /// So many epochs in a row may fail to be better than the best; then training ends. With a patience the
+  /// model is in the end the best one. 0: all epochs.
+  int patience = 0;
+  /// Saves after each epoch, and begins where the latest checkpoint ends:
+  ///   .checkpoints = Checkpoints("runs/a", {.metric = "accuracy", .maximize = true})
+  /// Data with state() and set_state() is saved too.
+  Checkpoints checkpoints = {};
 };
-/// Everything at once: train(model, data, {.optimizer = SGD{}, .epochs = 10})
+
+namespace detail {
+/// What train() does between epochs.
+class Epochs {
+ public:
+  Epochs(AnyModel, Optimizer&, const TrainOptions&);
+  Checkpoint& state() { return run_; }
+  /// Goes on from the latest checkpoint, if there is one.
+  void begin();
+  /// Is there another epoch to be trained?
+  bool more() const { return !stopped_ && run_.epoch < o_.epochs; }
+  void done(const TrainLog&);
+  /// Puts the best model back, if that is wanted.
+  void finish();
+
+ private:
+  Optimizer& opt_;
+  const TrainOptions& o_;
+  Checkpoint run_;
+  std::optional<EarlyStopping> stop_;
+  bool stopped_ = false;
+};
+}  // namespace detail
+
+/// Everything at once: train(model, data, {.optimizer = SGD{}, .epochs = 10}). The log is of the epochs
+/// trained in this call.
 template <class M, class R>
 TrainLog train(M& model, R&& data, TrainOptions o = {}) {
   auto steps = minimize(model, o.loss, data, o.optimizer);
+  detail::Epochs epochs(detail::any_model(model), steps.optimizer(), o);
+  if constexpr (requires { data.set_state(data.state()); }) epochs.state().value("data", data);
+  epochs.begin();
   TrainLog all;
-  for (int e = 1; e <= o.epochs; ++e) {
+  while (epochs.more()) {
     const TrainLog t = o.progress ? train(progress(steps)) : train(steps);
-    if (e == 1) all.first = t.first;
+    if (all.steps == 0) all.first = t.first;
     all.steps += t.steps;
     all.last = t.last;
     all.mean = t.mean;
-    if (o.on_epoch && !o.on_epoch({e, t.mean})) break;
+    epochs.done(t);
   }
+  epochs.finish();
   return all;
 }
 

@@ -11,7 +11,7 @@
 #include "knet/device/random.hpp"
 #include "knet/train/trials.hpp"
 
-namespace knet {
+namespace knet::search {
 namespace {
 
 void check_range(const char* who, double low, double high) {
@@ -313,4 +313,4 @@ GoldenResult goldensection(const std::function<double(const std::vector<double>&
   return {lowest, x, evaluations};
 }
 
-}  // namespace knet
+}  // namespace knet::search

@@ -1,12 +1,14 @@
 // Looking for good settings: at random, on a grid, by Hyperband, and for the lowest point of a function of
 // several numbers by golden sections. Trials may run in processes of their own.
 //
-//   const Space space{{"lr", log_uniform(1e-4, 1e-1)}, {"hidden", integers(16, 256)}, {"f", choices({"relu",
-//   "tanh"})}}; auto trials = random_search(space, [](const Config& c) {
+//   const search::Space space{{"lr", search::log_uniform(1e-4, 1e-1)},
+//                             {"hidden", search::integers(16, 256)}};
+//   const auto loss = [&](const search::Config& c) {
 //     MLP model({784, c.integer("hidden"), 10});
 //     train(model, data, {.optimizer = Adam{.lr = c.number("lr")}});
 //     return -accuracy(model, test);
-//   }, {.trials = 30, .processes = 4});
+//   };
+//   const auto trials = random_search(space, loss, {.trials = 30, .processes = 4});
 //   std::cout << trials[0];  // the best
 #pragma once
 #include <cstdint>
@@ -17,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace knet {
+namespace knet::search {
 
 /// The values a setting may have.
 struct Range {
@@ -138,4 +140,11 @@ struct GoldenResult {
 GoldenResult goldensection(const std::function<double(const std::vector<double>&)>& f, std::size_t n,
                            GoldenOptions = {});
 
+}  // namespace knet::search
+
+namespace knet {
+using search::goldensection;
+using search::grid_search;
+using search::hyperband;
+using search::random_search;
 }  // namespace knet

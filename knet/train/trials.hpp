@@ -8,6 +8,8 @@
 
 namespace knet::detail {
 
+using search::Trial;
+
 struct TrialOptions {
   std::uint64_t seed = 1;
   int processes = 0;

@@ -15,6 +15,7 @@
 
 namespace {
 using namespace knet;
+using namespace knet::search;
 
 const Space& space() {
   static const Space s{{"lr", log_uniform(1e-4, 1e-1)},

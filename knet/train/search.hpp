@@ -4,7 +4,7 @@
 //   const search::Space space{{"lr", search::log_uniform(1e-4, 1e-1)},
 //                             {"hidden", search::integers(16, 256)}};
 //   const auto loss = [&](const search::Config& c) {
-//     MLP model({784, c.integer("hidden"), 10});
+//     MLP model{{784, c.integer("hidden"), 10}};
 //     train(model, data, {.optimizer = Adam{.lr = c.number("lr")}});
 //     return -accuracy(model, test);
 //   };

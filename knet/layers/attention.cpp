@@ -60,18 +60,20 @@ void extend(KeyValueCache& cache, Tensor& k, Tensor& v) {
 }
 
 /// One mask of what the caller gave, to broadcast over [batch, heads, queries, keys].
-Tensor joined_mask(const AttentionContext& c, Int batch, Int queries, Int keys) {
+Tensor joined_mask(const AttentionContext& c, DType t, Int batch, Int heads, Int queries, Int keys) {
   Tensor m = c.mask;
   if (m) {
     const auto wrong = [&] {
       fail<ShapeError>("MultiheadAttention: mask is ", m.shape(), ", expected [", queries, ", ", keys, "], [",
-                       batch, ", ", queries, " or 1, ", keys, "] or [", batch, ", heads or 1, ", queries,
-                       " or 1, ", keys, "]");
+                       batch, ", ", queries, " or 1, ", keys, "] or [", batch, ", ", heads, " or 1, ",
+                       queries, " or 1, ", keys, "]");
     };
     const int n = m.ndim();
     if (n < 2 || n > 4 || m.size(-1) != keys || (m.size(-2) != queries && m.size(-2) != 1) ||
-        (n > 2 && m.size(0) != batch && m.size(0) != 1))
+        (n > 2 && m.size(0) != batch && m.size(0) != 1) || (n == 4 && m.size(1) != heads && m.size(1) != 1))
       wrong();
+    if (m.dtype() != boolean && m.dtype() != t)
+      fail<DTypeError>("MultiheadAttention: mask is ", m.dtype(), ", expected boolean or ", t);
     if (n == 3) m = m.unsqueeze(1);
   }
   if (!c.padding) return m;
@@ -145,7 +147,7 @@ Tensor MultiheadAttention::operator()(const Tensor& q, const Tensor& k, const Te
     hq = knet::rotary(hq, {.start = past});
     hk = knet::rotary(hk, {.start = past});
   }
-  const Tensor mask = joined_mask(c, q.size(0), q.size(1), past + k.size(1));
+  const Tensor mask = joined_mask(c, hq.dtype(), q.size(0), s.heads, q.size(1), past + k.size(1));
   if (c.cache) {
     if (recording()) fail<ValueError>("MultiheadAttention: a cache can not be used inside diff()");
     extend(*c.cache, hk, hv);

@@ -16,7 +16,9 @@ void check_features(const char* who, const Tensor& x, std::int64_t n) {
     fail<ShapeError>(who, ": input is ", x ? to_string(x.shape()) : "empty", ", expected [.., ", n, "]");
 }
 // One-hot input: columns of the weight.
-Tensor columns(const Tensor& weight, const Tensor& ids) { return lookup(weight.T(), ids); }
+Tensor columns(const char* who, const Tensor& weight, const Tensor& ids) {
+  return lookup(weight.T(), ids, who);
+}
 bool one_hot_input(const Tensor& x) { return x && is_integer(x.dtype()); }
 std::string sizes_text(const char* name, const Param& w, int in, int out) {
   return text(name, "(input=", w.size(in), ", output=", w.size(out));
@@ -25,12 +27,12 @@ std::string sizes_text(const char* name, const Param& w, int in, int out) {
 }  // namespace
 
 Tensor Multiply::operator()(const Tensor& x) const {
-  return one_hot_input(x) ? columns(weight, x) : linear("Multiply", x, weight, {});
+  return one_hot_input(x) ? columns("Multiply", weight, x) : linear("Multiply", x, weight, {});
 }
 std::string Multiply::describe() const { return sizes_text("Multiply", weight, 1, 0) + ")"; }
 
 Tensor Embed::operator()(const Tensor& x) const {
-  if (one_hot_input(x)) return lookup(weight, x);
+  if (one_hot_input(x)) return lookup(weight, x, "Embed");
   check_features("Embed", x, weight.size(0));
   return matmul(x, weight);
 }
@@ -41,7 +43,7 @@ std::string Bias::describe() const { return bias ? "Bias" + to_string(bias.shape
 
 Tensor Linear::operator()(const Tensor& x) const {
   if (!one_hot_input(x)) return linear("Linear", x, weight, value(bias));
-  const Tensor y = columns(weight, x);
+  const Tensor y = columns("Linear", weight, x);
   return bias ? y + bias : y;
 }
 std::string Linear::describe() const {
@@ -50,7 +52,7 @@ std::string Linear::describe() const {
 
 Tensor Dense::operator()(const Tensor& x) const {
   if (one_hot_input(x)) {
-    const Tensor y = columns(weight, x);
+    const Tensor y = columns("Dense", weight, x);
     return activation(bias ? y + bias : y);
   }
   if (activation.fusible())
@@ -73,6 +75,7 @@ std::string Diagonal::describe() const {
 
 std::vector<Dense> MLP::make_layers() const {
   if (sizes.size() < 2) fail<ValueError>("MLP: .sizes needs at least the input and the output size");
+  if (!(dropout >= 0 && dropout <= 1)) fail<ValueError>("MLP: .dropout = ", dropout, ": expected [0, 1]");
   std::vector<Dense> r;
   r.reserve(sizes.size() - 1);
   for (std::size_t i = 0; i + 1 < sizes.size(); ++i) {
@@ -86,7 +89,10 @@ std::vector<Dense> MLP::make_layers() const {
   return r;
 }
 Tensor MLP::operator()(Tensor x) const {
-  for (const Dense& l : layers) x = l(dropout > 0 ? knet::dropout(x, dropout) : x);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (dropout > 0 && (i > 0 || drop_input)) x = knet::dropout(x, dropout);
+    x = layers[i](x);
+  }
   return x;
 }
 

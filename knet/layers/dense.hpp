@@ -80,11 +80,12 @@ struct Diagonal {
 };
 
 /// Dense layers with the activation between them, not after the last. MLP{{784, 100, 50, 10}},
-/// MLP{.sizes = {784, 10}, .activation = elu}. Dropout acts on the input of every layer.
+/// MLP{.sizes = {784, 10}, .activation = elu}.
 struct MLP {
   std::vector<std::int64_t> sizes;
   Activation activation = relu;
-  double dropout = 0;
+  double dropout = 0;      ///< of the input of every layer, in training
+  bool drop_input = true;  ///< of the first one too
   Init winit = xavier_uniform, binit = zeros;
   DType dtype = default_dtype();
   std::vector<Dense> layers = make_layers();

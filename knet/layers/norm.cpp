@@ -33,6 +33,8 @@ std::string LayerNorm::describe() const {
 
 Tensor BatchNorm::operator()(const Tensor& x) const {
   check_channels("BatchNorm", x, channels);
+  if (!(momentum >= 0 && momentum <= 1))
+    fail<ValueError>("BatchNorm: .momentum = ", momentum, ": expected [0, 1]");
   const bool is_relu = activation.fusible() && activation.kind() == Unary::relu;
   const BatchNormOptions options{.eps = eps, .relu = is_relu};
   Tensor y;

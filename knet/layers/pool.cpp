@@ -38,22 +38,23 @@ std::string describe_pool(const char* name, const L& l) {
 }  // namespace
 
 Tensor Pool::operator()(const Tensor& x) const {
-  return batched("Pool", x, 3, [&](const Tensor& v) { return pool(v, options(*this)); });
+  return batched("Pool", x, 3, [&](const Tensor& v) { return pool(v, options(*this), "Pool"); });
 }
 std::string Pool::describe() const { return describe_pool("Pool", *this); }
 
 Tensor UnPool::operator()(const Tensor& x) const {
-  return batched("UnPool", x, 3, [&](const Tensor& v) { return unpool(v, options(*this)); });
+  return batched("UnPool", x, 3, [&](const Tensor& v) { return unpool(v, options(*this), "UnPool"); });
 }
 std::string UnPool::describe() const { return describe_pool("UnPool", *this); }
 
 Tensor Pool1d::operator()(const Tensor& x) const {
-  return batched("Pool1d", x, 2, [&](const Tensor& v) { return pool(v, options(*this)); });
+  return batched("Pool1d", x, 2, [&](const Tensor& v) { return pool(v, options(*this), "Pool1d"); });
 }
 std::string Pool1d::describe() const { return describe_pool("Pool1d", *this); }
 
 Tensor AdaptivePool::operator()(const Tensor& x) const {
-  return batched("AdaptivePool", x, 3, [&](const Tensor& v) { return adaptive_pool(v, output, mode); });
+  return batched("AdaptivePool", x, 3,
+                 [&](const Tensor& v) { return adaptive_pool(v, output, mode, "AdaptivePool"); });
 }
 std::string AdaptivePool::describe() const {
   return text("AdaptivePool(output=", to_string(output), ", mode=", name_of(mode), ")");
@@ -61,7 +62,7 @@ std::string AdaptivePool::describe() const {
 
 Tensor GlobalPool::operator()(const Tensor& x) const {
   check_defined("GlobalPool", x);
-  return adaptive_pool(x, 1, mode).reshape({x.size(0), x.size(1)});
+  return adaptive_pool(x, 1, mode, "GlobalPool").reshape({x.size(0), x.size(1)});
 }
 std::string GlobalPool::describe() const { return text("GlobalPool(mode=", name_of(mode), ")"); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "knet/autograd/tape.hpp"
 #include "knet/base/text.hpp"
@@ -13,11 +14,11 @@
 
 namespace knet {
 
-std::optional<Embed> EmbedOption::make(std::int64_t input, const Init& winit, DType t) const {
+std::optional<Embed> EmbedOption::make(std::int64_t input, const Init& winit, DType t) {
   if (layer_) {
     if (layer_->weight.size(0) != input)
       fail<ShapeError>("embed: it has ", layer_->weight.size(0), " rows, .input is ", input);
-    return layer_;
+    return std::exchange(layer_, std::nullopt);
   }
   if (size_ == 0) return std::nullopt;
   return Embed{.input = input, .output = size_, .winit = winit, .dtype = t};
@@ -65,7 +66,17 @@ struct Traits<SRNN> {
 RNNKind kind_of(const LSTM&) { return RNNKind::lstm; }
 RNNKind kind_of(const GRU&) { return RNNKind::gru; }
 RNNKind kind_of(const SRNN& l) {
-  return l.activation == SRNNActivation::tanh ? RNNKind::tanh : RNNKind::relu;
+  return l.activation.fusible() && l.activation.kind() == Unary::tanh ? RNNKind::tanh : RNNKind::relu;
+}
+/// What no kernel knows; relu and tanh give nothing.
+template <class L>
+std::function<Tensor(const Tensor&)> other_activation(const L& l) {
+  if constexpr (requires { l.activation; }) {
+    const Activation& f = l.activation;
+    if (!f.fusible() || (f.kind() != Unary::relu && f.kind() != Unary::tanh))
+      return [&f](const Tensor& x) { return f(x); };
+  }
+  return {};
 }
 
 Tensor value(const Param& p) { return p ? Tensor(p) : Tensor(); }
@@ -98,6 +109,14 @@ std::vector<RNNWeights> make_rnn_weights(const L& l) {
 
 Tensor rows_of(const Tensor& x, const Ints& ids) { return index_select(x, 0, Tensor(ids)); }
 
+/// one_hot() would take a negative id for a row of zeros.
+const Tensor& checked_ids(const char* who, const Tensor& ids, Int n) {
+  for (const Int id : ids.to(i64).to_vector<Int>()) {
+    if (id < 0 || id >= n) fail<ValueError>(who, ": id ", id, " is outside 0 to ", n - 1);
+  }
+  return ids;
+}
+
 /// One dropout for all layers, from the layer's own generator where it has a seed.
 template <class L>
 Tensor drop(const L& l, const Tensor& x) {
@@ -126,7 +145,7 @@ RNNOutput run_packed(const L& l, const Tensor& data, Ints batch_sizes, const RNN
   if (l.embedding)
     x = (*l.embedding)(x);
   else if (is_integer(x.dtype()))
-    x = one_hot(x, l.input, l.weights[0].wh.dtype());
+    x = one_hot(checked_ids(who, x, l.input), l.input, l.weights[0].wh.dtype());
   if (x.dtype() != l.weights[0].wh.dtype())
     fail<DTypeError>(who, ": input is ", x.dtype(), ", the layer ", l.weights[0].wh.dtype());
 
@@ -139,15 +158,16 @@ RNNOutput run_packed(const L& l, const Tensor& data, Ints batch_sizes, const RNN
       const Int at = i * dirs + d;
       const RNNWeights& w = l.weights[static_cast<std::size_t>(at)];
       const auto initial = [&](const Tensor& s) { return s ? s.select(0, at) : Tensor(); };
-      const RNNResults r = rnn_layer(who, kind_of(l),
-                                     {.x = x,
-                                      .wi = value(w.wi),
-                                      .wh = w.wh,
-                                      .bi = value(w.b),
-                                      .bh = value(w.bh),
-                                      .h0 = initial(start.hidden),
-                                      .c0 = initial(start.memory)},
-                                     sizes, d == 1);
+      const RNNInputs in{.x = x,
+                         .wi = value(w.wi),
+                         .wh = w.wh,
+                         .bi = value(w.b),
+                         .bh = value(w.bh),
+                         .h0 = initial(start.hidden),
+                         .c0 = initial(start.memory)};
+      const auto other = other_activation(l);
+      const RNNResults r = other ? rnn_layer_by_steps(kind_of(l), in, sizes, d == 1, other)
+                                 : rnn_layer(who, kind_of(l), in, sizes, d == 1);
       ys.push_back(r.y);
       hidden.push_back(r.hy);
       if (r.cy) memory.push_back(r.cy);
@@ -377,8 +397,7 @@ std::string describe_rnn(const L& l) {
   if (l.bidirectional) s += ", bidirectional";
   if (l.dropout > 0) s += text(", dropout=", l.dropout);
   if (l.skip_input) s += ", skip_input";
-  if (kind_of(l) == RNNKind::relu) s += ", activation=relu";
-  if (kind_of(l) == RNNKind::tanh) s += ", activation=tanh";
+  if constexpr (requires { l.activation; }) s += ", activation=" + l.activation.name();
   return s + (l.weights[0].b ? ")" : ", no bias)");
 }
 

@@ -1,7 +1,7 @@
 // Recurrent layers. Batches come first: [batch, time, features], or ids [batch, time]; sequences of unequal
 // lengths come as Sequences, as a padded batch with lengths, or packed. Formulas, for the input x and the
 // state h of one step, in every layer and direction:
-//   SRNN  h' = f(W x + b + R h + r), f = relu or tanh
+//   SRNN  h' = f(W x + b + R h + r), f = relu, tanh or any other activation
 //   LSTM  i, f, o = sigm(..), n = tanh(..) of W x + b + R h + r;  c' = f c + i n;  h' = o tanh(c')
 //         (Hochreiter & Schmidhuber 1997)
 //   GRU   r, u = sigm(..);  n = tanh(W x + b + r (R h + r));  h' = (1 - u) n + u h
@@ -45,14 +45,15 @@ struct RNNState {
   Tensor hidden = {}, memory = {};
 };
 
-/// The embedding of integer inputs: .embed = 50 makes one of that size, .embed = Embed{...} takes one.
+/// The embedding of integer inputs: .embed = 50 makes one of that size, .embed = Embed{...} takes one. Two
+/// layers share a table after tie(b.embedding->weight, a.embedding->weight).
 class EmbedOption {
  public:
   EmbedOption() = default;
   EmbedOption(std::integral auto size) : size_(static_cast<std::int64_t>(size)) {}
   EmbedOption(Embed e) : layer_(std::move(e)) {}
-  /// The layer, or none. It must take `input` ids.
-  std::optional<Embed> make(std::int64_t input, const Init& winit, DType) const;
+  /// Hands the layer over, or makes it, or none. It must take `input` ids.
+  std::optional<Embed> make(std::int64_t input, const Init& winit, DType);
 
  private:
   std::int64_t size_ = 0;
@@ -159,14 +160,11 @@ struct GRU {
   static void visit(auto& self, auto&& f) { detail::visit_rnn(self, f); }
 };
 
-/// The activation of a simple recurrent layer.
-enum class SRNNActivation : std::uint8_t { relu, tanh };
-
-/// Simple recurrent network (Elman 1990).
+/// Simple recurrent network (Elman 1990). relu and tanh run fused; any other activation step by step.
 struct SRNN {
   Size<argument::input> input;
   Size<argument::hidden> hidden;
-  SRNNActivation activation = SRNNActivation::relu;
+  Activation activation = relu;
   EmbedOption embed = {};
   Count layers = 1;
   bool bidirectional = false;
@@ -190,7 +188,10 @@ struct SRNN {
   std::vector<std::string> gates() const;
   std::string describe() const;
   std::vector<RNNWeights> make_weights() const;
-  static void visit(auto& self, auto&& f) { detail::visit_rnn(self, f); }
+  static void visit(auto& self, auto&& f) {
+    detail::visit_rnn(self, f);
+    f("activation", self.activation);
+  }
 };
 
 }  // namespace knet

@@ -274,10 +274,10 @@ Tensor index_select(const Tensor& x, int dim, const Tensor& ids) {
   if (ids.ndim() != 1) fail<ShapeError>("index_select: ids are ", ids.shape(), ", expected one dimension");
   return select_ids(x, dim, checked("index_select", ids, x.size(dim)));
 }
-Tensor lookup(const Tensor& table, const Tensor& ids) {
-  check_defined("lookup", table);
-  if (table.ndim() < 1) fail<ShapeError>("lookup: the table has no rows");
-  return take_rows(table, checked("lookup", ids, table.size(0)));
+Tensor lookup(const Tensor& table, const Tensor& ids, const char* who) {
+  check_defined(who, table);
+  if (table.ndim() < 1) fail<ShapeError>(who, ": the table has no rows");
+  return take_rows(table, checked(who, ids, table.size(0)));
 }
 
 namespace {

@@ -13,7 +13,7 @@ Tensor gather(const Tensor& x, int dim, const Tensor& ids);
 /// x with src added at ids along dim (the reverse of gather); repeated ids add up.
 Tensor scatter_add(const Tensor& x, int dim, const Tensor& ids, const Tensor& src);
 /// Rows of a table [n, ...] for ids of any shape -> [ids..., ...]. The gradient is row-sparse.
-Tensor lookup(const Tensor& table, const Tensor& ids);
+Tensor lookup(const Tensor& table, const Tensor& ids, const char* who = "lookup");
 /// ids of any shape -> [ids..., classes] with one 1 each, none where an id is negative; the classes take
 /// place `dim` of the result. Ids of `classes` and more are a ValueError.
 Tensor one_hot(const Tensor& ids, std::int64_t classes, DType = default_dtype(), int dim = -1);

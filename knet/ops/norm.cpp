@@ -145,7 +145,19 @@ Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& weight, co
     fail<ValueError>("group_norm: ", groups, " groups do not divide the ", x.size(1), " channels of ",
                      x.shape());
   if (x.numel() == 0) return x;
-  Tensor y = layer_norm(x.reshape({x.size(0), groups, -1}), {}, {}, eps).reshape(x.shape());
+  Tensor y;
+  if (x.is_contiguous() || !x.is_channels_last()) {
+    y = layer_norm(x.reshape({x.size(0), groups, -1}), {}, {}, eps).reshape(x.shape());
+  } else {  // plain operators keep the channels last in memory
+    Shape parts{x.size(0), groups, x.size(1) / groups};
+    Dims of_a_group{2};
+    for (int i = 2; i < x.ndim(); ++i) {
+      parts.push(x.size(i));
+      of_a_group.d[of_a_group.n++] = static_cast<std::int8_t>(i + 1);
+    }
+    const Tensor v = x.reshape(parts), c = v - v.mean(of_a_group, true);
+    y = (c * rsqrt(square(c).mean(of_a_group, true) + eps)).reshape(x.shape());
+  }
   if (weight) y = y * along_channels(weight, x);
   return bias ? y + along_channels(bias, x) : y;
 }
@@ -156,6 +168,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   if (x.ndim() < 1 || (weight && weight.shape() != Shape{x.size(-1)}))
     fail<ShapeError>("rms_norm: weight is ", weight ? to_string(weight.shape()) : "empty", " for input ",
                      x.shape());
+  if (weight) check_same("rms_norm", x, weight);
   if (!(eps >= 0)) fail<ValueError>("rms_norm: eps = ", eps, " is negative");
   const Tensor y = x * rsqrt(square(x).mean(-1, true) + eps);
   return weight ? y * weight : y;

@@ -134,14 +134,14 @@ Tensor average(const Tensor& x, const Plan& w) {
 
 }  // namespace
 
-Tensor pool(const Tensor& x, const PoolOptions& o) {
-  const int spatial = check_image("pool", x);
-  check_options("pool", o, spatial);
+Tensor pool(const Tensor& x, const PoolOptions& o, const char* who) {
+  const int spatial = check_image(who, x);
+  check_options(who, o, spatial);
   Shape y{x.size(0), x.size(1)};
   for (int i = 0; i < spatial; ++i) {
     const std::int64_t room = x.size(i + 2) + 2 * o.padding[i] - o.window[i];
     if (room < 0)
-      fail<ShapeError>("pool: a window of ", to_string(o.window), " does not fit input ", x.shape(),
+      fail<ShapeError>(who, ": a window of ", to_string(o.window), " does not fit input ", x.shape(),
                        " with padding ", to_string(o.padding), " along dimension ", i + 2);
     y.push(room / o.stride[i] + 1);
   }
@@ -151,15 +151,15 @@ Tensor pool(const Tensor& x, const PoolOptions& o) {
   return o.alpha == 1 ? r : r * o.alpha;
 }
 
-Tensor unpool(const Tensor& x, const PoolOptions& o) {
-  const int spatial = check_image("unpool", x);
-  check_options("unpool", o, spatial);
-  if (o.alpha == 0) fail<ValueError>("unpool: alpha = 0 has no inverse");
+Tensor unpool(const Tensor& x, const PoolOptions& o, const char* who) {
+  const int spatial = check_image(who, x);
+  check_options(who, o, spatial);
+  if (o.alpha == 0) fail<ValueError>(who, ": alpha = 0 has no inverse");
   Shape image{x.size(0), x.size(1)};
   for (int i = 0; i < spatial; ++i) {
     const std::int64_t size = (x.size(i + 2) - 1) * o.stride[i] + o.window[i] - 2 * o.padding[i];
     if (size < 1)
-      fail<ShapeError>("unpool: input ", x.shape(), " with padding ", to_string(o.padding),
+      fail<ShapeError>(who, ": input ", x.shape(), " with padding ", to_string(o.padding),
                        " leaves no output along dimension ", i + 2);
     image.push(size);
   }
@@ -174,16 +174,16 @@ Tensor unpool(const Tensor& x, const PoolOptions& o) {
   return scale == 1 ? y : y * scale;
 }
 
-Tensor adaptive_pool(const Tensor& x, const Extents& output, PoolMode mode) {
-  const int spatial = check_image("adaptive_pool", x);
+Tensor adaptive_pool(const Tensor& x, const Extents& output, PoolMode mode, const char* who) {
+  const int spatial = check_image(who, x);
   if (!output.fits(spatial))
-    fail<ShapeError>("adaptive_pool: output ", to_string(output), " has ", output.n, " sizes, the image has ",
+    fail<ShapeError>(who, ": output ", to_string(output), " has ", output.n, " sizes, the image has ",
                      spatial, " spatial dimensions");
   auto w = std::make_shared<Windows>();
   w->x = x.shape();
   w->y = {x.size(0), x.size(1)};
   for (int i = 0; i < spatial; ++i) {
-    if (output[i] < 1) fail<ValueError>("adaptive_pool: output ", to_string(output), ": expected at least 1");
+    if (output[i] < 1) fail<ValueError>(who, ": output ", to_string(output), ": expected at least 1");
     w->y.push(output[i]);
   }
   fill_shape(*w, [&](int i, std::int64_t p) {

@@ -144,7 +144,8 @@ RNNResults rnn_layer(const char* who, RNNKind kind, const RNNInputs& in, const B
   return {y, hy, cy};
 }
 
-RNNResults rnn_layer_by_steps(RNNKind kind, const RNNInputs& in, const BatchSizes& batch, bool reverse) {
+RNNResults rnn_layer_by_steps(RNNKind kind, const RNNInputs& in, const BatchSizes& batch, bool reverse,
+                              const std::function<Tensor(const Tensor&)>& activation) {
   const std::int64_t h = in.wh.size(1), b = batch->front();
   const auto steps = static_cast<std::int64_t>(batch->size());
   const Tensor gates = input_gates("rnn", kind, in), wh = in.wh.T();
@@ -174,7 +175,7 @@ RNNResults rnn_layer_by_steps(RNNKind kind, const RNNInputs& in, const BatchSize
                    fresh = tanh(gate(z, 2) + sigm(gate(z, 0) + gate(r, 0)) * hidden);
       now = fresh + update * (before - fresh);
     } else {
-      now = kind == RNNKind::tanh ? tanh(z + r) : relu(z + r);
+      now = activation ? activation(z + r) : kind == RNNKind::tanh ? tanh(z + r) : relu(z + r);
     }
     hs = joined(now, hs);
     ys[static_cast<std::size_t>(t)] = now;

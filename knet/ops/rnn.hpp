@@ -1,6 +1,7 @@
 // One direction of one recurrent layer over packed sequences as one operator. Not installed; the recurrent
 // layers use it, and say the formulas.
 #pragma once
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -26,7 +27,9 @@ struct RNNResults {
 
 /// Checked by the caller.
 RNNResults rnn_layer(const char* who, RNNKind, const RNNInputs&, const BatchSizes&, bool reverse);
-/// The same of plain operators, step by step: can be differentiated any number of times.
-RNNResults rnn_layer_by_steps(RNNKind, const RNNInputs&, const BatchSizes&, bool reverse);
+/// The same of plain operators, step by step: can be differentiated any number of times. `activation` takes
+/// the place of relu and tanh in a simple recurrent layer.
+RNNResults rnn_layer_by_steps(RNNKind, const RNNInputs&, const BatchSizes&, bool reverse,
+                              const std::function<Tensor(const Tensor&)>& activation = {});
 
 }  // namespace knet

@@ -214,6 +214,14 @@ Tensor cat(std::span<const Tensor> ts, int dim) {
   }
   return y;
 }
+Tensor cat1d(std::span<const Tensor> all) {
+  std::vector<Tensor> rows;
+  for (const Tensor& t : all) {
+    check_defined("cat1d", t);
+    rows.push_back(t.reshape({-1}));
+  }
+  return cat(rows);
+}
 Tensor stack(std::span<const Tensor> ts, int dim) {
   if (ts.empty()) fail<ValueError>("stack: no tensors");
   std::vector<Tensor> parts;

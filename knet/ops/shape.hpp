@@ -12,6 +12,13 @@ namespace knet {
 Tensor cat(std::span<const Tensor>, int dim = 0);
 inline Tensor cat(std::initializer_list<Tensor> l, int dim = 0) { return cat({l.begin(), l.size()}, dim); }
 inline Tensor cat(const std::vector<Tensor>& v, int dim = 0) { return cat(std::span<const Tensor>(v), dim); }
+/// All elements of the tensors, one after the other, as a vector: cat1d(a, b, c).
+Tensor cat1d(std::span<const Tensor>);
+template <class... T>
+Tensor cat1d(const Tensor& first, const T&... rest) {
+  const Tensor all[] = {first, rest...};
+  return cat1d(std::span<const Tensor>(all));
+}
 /// Joined along a new dimension; all shapes are equal.
 Tensor stack(std::span<const Tensor>, int dim = 0);
 inline Tensor stack(std::initializer_list<Tensor> l, int dim = 0) {

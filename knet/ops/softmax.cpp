@@ -7,6 +7,7 @@
 #include "knet/ops/arithmetic.hpp"
 #include "knet/ops/math.hpp"
 #include "knet/ops/reduce.hpp"
+#include "knet/tensor/factories.hpp"
 
 namespace knet {
 namespace {
@@ -64,20 +65,32 @@ Tensor dropped(const Tensor& x, double p, RandomKey key) {
 }
 }  // namespace
 
-Tensor logp(const Tensor& x, Dims dims) { return x - logsumexp(x, dims, true); }
-Tensor softmax(const Tensor& x, Dims dims) { return exp(logp(x, dims)); }
+Tensor logp(const Tensor& x, Dims dims) {
+  if (!dims.all && dims.n == 1) return logp(x, int{dims.d[0]});
+  return x - logsumexp(x, dims, true);
+}
+Tensor softmax(const Tensor& x, Dims dims) {
+  if (!dims.all && dims.n == 1) return softmax(x, int{dims.d[0]});
+  return exp(logp(x, dims));
+}
 
 namespace {
 bool drops(const Tensor& x, double p) {
   check_defined("dropout", x);
-  if (!(p >= 0 && p < 1)) fail<ValueError>("dropout: p = ", p, " is outside [0, 1)");
+  if (!(p >= 0 && p <= 1)) fail<ValueError>("dropout: p = ", p, " is outside [0, 1]");
   if (!training() || p == 0) return false;
   if (x.dtype() != f32 && x.dtype() != f64) fail<DTypeError>("dropout: expects f32 or f64, not ", x.dtype());
   return true;
 }
 }  // namespace
-Tensor dropout(const Tensor& x, double p) { return drops(x, p) ? dropped(x, p, next_random_key()) : x; }
-Tensor dropout(const Tensor& x, double p, Generator& g) { return drops(x, p) ? dropped(x, p, g.next()) : x; }
+Tensor dropout(const Tensor& x, double p) {
+  if (!drops(x, p)) return x;
+  return p == 1 ? zeros_like(x) : dropped(x, p, next_random_key());
+}
+Tensor dropout(const Tensor& x, double p, Generator& g) {
+  if (!drops(x, p)) return x;
+  return p == 1 ? zeros_like(x) : dropped(x, p, g.next());
+}
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   check("layer_norm", x, -1);

@@ -13,7 +13,7 @@ Tensor logp(const Tensor& x, int dim = -1);
 Tensor softmax(const Tensor& x, Dims dims);
 Tensor logp(const Tensor& x, Dims dims);
 /// While training() zeroes elements with probability p and divides the rest by 1 - p (Srivastava et al.
-/// 2014); otherwise x. p outside [0, 1) is a ValueError.
+/// 2014); otherwise x. p = 1 leaves zeros; p outside [0, 1] is a ValueError.
 Tensor dropout(const Tensor& x, double p);
 /// The same with zeros from an own generator.
 Tensor dropout(const Tensor& x, double p, Generator&);

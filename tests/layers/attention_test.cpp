@@ -134,6 +134,98 @@ TEST(Attention, MasksOfEveryForm) {
                "padding", 1e-5);
   expect_close(m(x(0)), m(x)(0), "without batch", 1e-5);
 }
+TEST(Attention, WithoutBatchTakesEveryMask) {
+  const MultiheadAttention m{.size = 6, .heads = 2, .dropout = 0};
+  const Tensor q = randn({1, 3, 6}), k = randn({1, 5, 6});
+  const Tensor mask = rand({3, 5}) > 0.3, real = Tensor{1, 1, 0, 1, 1}.to(boolean);
+  for (const Tensor& v : {mask, mask.unsqueeze(0), mask.expand({1, 2, 3, 5})})
+    expect_close(m(q(0), k(0), k(0), {.padding = real, .mask = v}),
+                 m(q, k, k, {.padding = real.unsqueeze(0), .mask = v})(0), "one example", 1e-5);
+}
+TEST(Attention, SizesOfHeadsKeysAndResults) {
+  MultiheadAttention m{.size = 6,
+                       .heads = 2,
+                       .dropout = 0,
+                       .head_size = 4,
+                       .output_size = 5,
+                       .key_size = 3,
+                       .binit = gaussian(0, 0.3),
+                       .dtype = f64};
+  struct {
+    Param q = randn({2, 3, 6}, f64), k = randn({2, 4, 3}, f64), v = randn({2, 4, 3}, f64);
+  } in;
+  const Tensor y = m(in.q, in.k, in.v);
+  EXPECT_EQ(y.shape(), Shape({2, 3, 5}));
+  // The same of plain operators, head by head.
+  const auto head = [](const Tensor& x, std::int64_t h) { return x.narrow(2, 4 * h, 4); };
+  std::vector<Tensor> heads;
+  for (std::int64_t h = 0; h < 2; ++h) {
+    const Tensor scores = matmul(head(m.query(in.q), h), head(m.key(in.k), h).transpose(1, 2)) / 2.0;
+    heads.push_back(matmul(softmax(scores), head(m.value(in.v), h)));
+  }
+  expect_close(y, m.output(cat(heads, 2)), "plain operators");
+  auto model = std::tie(m, in);
+  const auto report = gradcheck(model, [&] { return sum(square(m(in.q, in.k, in.v))); });
+  EXPECT_TRUE(report) << report.worst;
+  EXPECT_NE(show(m).find("head_size=4, key_size=3, output_size=5"), std::string::npos) << show(m);
+}
+TEST(Attention, ProjectionsWithReluAreKnetLayers) {
+  const MultiheadAttention m{.size = 4, .heads = 2, .dropout = 0, .activation = relu};
+  MultiheadAttention linear{.size = 4, .heads = 2, .dropout = 0};
+  const Tensor x = randn({2, 5, 4});
+  linear.query.weight = m.query.weight, linear.key.weight = m.key.weight;
+  linear.value.weight = m.value.weight, linear.output.weight = m.output.weight;
+  EXPECT_FALSE(allclose(linear(x), m(x)));
+  linear.query.activation = relu, linear.key.activation = relu;
+  linear.value.activation = relu, linear.output.activation = relu;
+  expect_close(linear(x), m(x), "all four projections", 1e-6);
+}
+TEST(Attention, DecoderSeesNoPadding) {
+  // Padded steps of x and of the memory change nothing before them.
+  TransformerDecoder d{.size = 6, .heads = 2, .hidden = 8, .dropout = 0, .dtype = f64};
+  const Tensor memory = randn({2, 6, 6}, f64), real = Tensor{{1, 1, 1, 1, 0}, {1, 1, 1, 0, 0}}.to(boolean),
+               seen = Tensor{{1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 0, 0}}.to(boolean);
+  struct {
+    Param x = randn({2, 5, 6}, f64);
+  } in;
+  const Tensor all = d(in.x, memory, {.padding = real, .memory_padding = seen});
+  const Tensor alone = d(in.x.value()(slice(1, 2), slice(0, 3)), memory(slice(1, 2), slice(0, 4)));
+  expect_close(all(slice(1, 2), slice(0, 3)), alone, "the second example alone");
+  // A mask of the memory says the same as its padding.
+  expect_close(d(in.x, memory, {.padding = real, .memory_mask = seen.unsqueeze(1)}), all, "as a mask");
+  // Keys at the end are hidden by causality; padding in front is hidden by the mask alone.
+  const Tensor late = Tensor{{0, 1, 1, 1, 1}, {0, 0, 1, 1, 1}}.to(boolean);
+  Tensor other = in.x.value();
+  other.ref(1, slice(0, 2)) = 7.0;
+  expect_close(d(other, memory, {.padding = late})(1, slice(2, 5)),
+               d(in.x, memory, {.padding = late})(1, slice(2, 5)), "padding on the left");
+  const Tensor w = randn({2, 5, 6}, f64) * real.unsqueeze(2).to(f64);
+  auto model = std::tie(d, in);
+  const auto loss = [&] { return sum(d(in.x, memory, {.padding = real, .memory_padding = seen}) * w); };
+  const auto report = gradcheck(model, loss);
+  EXPECT_TRUE(report) << report.worst;
+}
+TEST(Attention, EncoderSeesNoPadding) {
+  for (const bool first : {false, true}) {
+    const Transformer t{.size = 6, .heads = 2, .hidden = 8, .dropout = 0, .norm_first = first};
+    const Tensor x = randn({2, 5, 6}), real = Tensor{{1, 1, 1, 1, 1}, {1, 1, 1, 0, 0}}.to(boolean);
+    expect_close(t(x, {.padding = real})(slice(1, 2), slice(0, 3)), t(x(slice(1, 2), slice(0, 3))), "alone",
+                 1e-5);
+  }
+}
+TEST(Attention, GradientsInF32AreThoseOfPlainOperators) {
+  // Longer than a tile, so that the running softmax has several.
+  const std::int64_t n = 150, keys = 170;
+  const Param q = randn({2, 3, n, 8}), k = randn({2, 3, keys, 8}), v = randn({2, 3, keys, 5}),
+              m = zeros({keys});
+  const Tensor w = randn({2, 3, n, 5});
+  for (const bool causal : {false, true}) {
+    const Tape fused = diff([&] { return sum(attention(q, k, v, {.causal = causal}) * w); });
+    // A mask that is itself a parameter takes the path of plain operators.
+    const Tape plain = diff([&] { return sum(attention(q, k, v, {.causal = causal, .mask = m}) * w); });
+    for (const Param* p : {&q, &k, &v}) expect_close(fused.grad(*p), plain.grad(*p), "gradient", 1e-4);
+  }
+}
 TEST(Attention, CachedDecodingEqualsTheWhole) {
   for (const bool rotary : {false, true}) {
     const Transformer a{.size = 12, .heads = 3, .hidden = 20, .causal = true, .rotary = rotary},
@@ -157,14 +249,31 @@ TEST(Attention, CachedDecodingEqualsTheWhole) {
   for (std::int64_t t = 0; t < 5; ++t) parts.push_back(d(x.narrow(1, t, 1), memory, {.cache = &cache}));
   expect_close(cat(parts, 1), d(x, memory), "decoder", 1e-4);
 }
-TEST(Attention, MemoryGrowsWithTheLength) {
-  const std::int64_t length = 8192, size = 16;
-  const Param q = randn({1, 1, length, size}), k = randn({1, 1, length, size}),
-              v = randn({1, 1, length, size});
-  const Tape t = diff([&] { return sum(attention(q, k, v, {.causal = true})); });
-  // Of the whole program; the scores alone would be 256 MB.
+TEST(Attention, MemoryIsLinearInTheLength) {
+  // What a training step asks of the pool, in bytes of blocks: twice as much for twice the length, and far
+  // from the square matrix of scores, which would be 256 MB per head. With padding and dropout; all heads of
+  // a layer.
+  const MultiheadAttention layer{.size = 32, .heads = 2, .causal = true, .dropout = 0.1};
+  const auto peak = [&](std::int64_t length) {
+    const Tensor x = randn({1, length, 32});
+    Tensor real = ones({1, length}, boolean);
+    real.ref(0, slice(length - 100, length)) = 0.0;
+    const std::size_t before = memory_stats().in_use;
+    std::size_t most = 0;
+    const Tape t = diff([&] {
+      const Tensor y = layer(x, {.padding = real});
+      most = memory_stats().in_use - before;
+      return sum(square(y));
+    });
+    EXPECT_TRUE(all(isfinite(t.grad(layer.query.weight))).item() == 1);
+    return most;
+  };
+  const std::size_t half = peak(4096), whole = peak(8192);
+  EXPECT_GT(whole, std::size_t{4} << 20);
+  EXPECT_LT(whole, 2.2 * static_cast<double>(half));
+  EXPECT_LT(whole, std::size_t{24} << 20);
+  // The largest that this whole program has had at any time, backward passes included.
   EXPECT_LT(memory_stats().peak, std::size_t{64} << 20);
-  EXPECT_TRUE(all(isfinite(t.grad(q))).item() == 1);
 }
 TEST(Attention, DropoutKeepsTheMean) {
   const Tensor q = randn({1, 2, 30, 8}), k = randn({1, 2, 300, 8}), v = ones({1, 2, 300, 8});
@@ -205,6 +314,9 @@ TEST(TransformerModel, TakesAnySequenceOfBlocks) {
   EXPECT_EQ(list(ids).shape(), Shape({3, 7, 4}));
   const TransformerModel chain{embed, Chain{block(), block()}};
   EXPECT_EQ(chain(ids).shape(), Shape({3, 7, 8}));
+  const TransformerModel last{embed, block(), Linear{.input = 8, .output = 4}};
+  const Tape t = diff([&] { return nll(last(ids), ids % 4); });
+  for (const auto& p : named_params(last)) EXPECT_TRUE(t.grad(*p.param)) << p.name;
   const TransformerModel one{embed, block()};
   EXPECT_EQ(one(ids).shape(), Shape({3, 7, 8}));
   EXPECT_GT(named_params(list).size(), 30u);
@@ -226,7 +338,40 @@ TEST(Attention, RefusesWhatHasNoMeaning) {
   expect([&] { (void)Transformer{.size = 6, .heads = 4, .hidden = 8}; }, {"size = 6", "heads = 4"});
   expect([&] { m(randn({2, 4, 5})); }, {"MultiheadAttention", "[2, 4, 5]", "6"});
   expect([&] { m(x, randn({3, 4, 6}), randn({3, 4, 6})); }, {"MultiheadAttention", "[3, 4, 6]", "[2, 4, 6]"});
-  expect([&] { m(x, {.mask = zeros({4, 5})}); }, {"mask", "[4, 5]", "[4, 4]"});
+  expect([&] { m(x, {.mask = zeros({4, 5})}); }, {"MultiheadAttention", "mask", "[4, 5]", "[4, 4]"});
+  expect([&] { m(x, {.mask = zeros({4})}); }, {"MultiheadAttention", "mask", "[4]", "[4, 4]"});
+  expect([&] { m(x, {.mask = zeros({3, 4, 4})}); }, {"MultiheadAttention", "mask", "[3, 4, 4]", "[2, 4"});
+  expect(
+      [&] {
+        m(x, {.mask = zeros({2, 3, 4, 4})});
+      },
+      {"MultiheadAttention", "mask", "[2, 3, 4, 4]", "[2, 2"});
+  expect(
+      [&] {
+        m(x, {.mask = zeros({4, 4}, i64)});
+      },
+      {"MultiheadAttention", "mask", "i64", "boolean or f32"});
+  expect(
+      [&] {
+        m(x, {.mask = zeros({4, 4}, f64)});
+      },
+      {"MultiheadAttention", "mask", "f64", "boolean or f32"});
+  expect([&] { (void)MultiheadAttention{.size = 6, .heads = 2, .head_size = -1}; }, {"head_size = -1"});
+  expect([&] { m(randn({2, 4, 6}, f64)); }, {"f64", "f32"});
+  expect([&] { MultiheadAttention{.size = 6, .heads = 2, .rotary = true}(x); }, {"rotary", "even"});
+  const TransformerDecoder d{.size = 6, .heads = 2, .hidden = 8};
+  expect([&] { d(x, randn({2, 4, 5})); }, {"[2, 4, 5]", "6"});
+  expect([&] { d(x, randn({3, 4, 6})); }, {"[3, 4, 6]", "[2, 4, 6]"});
+  expect([&] { d(x, x, {.memory_padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
+  expect([&] { d(x, x, {.padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
+  const PositionEmbedding p{.size = 6, .max_length = 3};
+  expect([&] { p.positions(2, 2); }, {"PositionEmbedding", "4", "max_length is 3"});
+  expect([&] { p.positions(-1); }, {"PositionEmbedding", "-1"});
+  expect(
+      [&] {
+        attention(randn({1, 2, 3, 4}), randn({1, 2, 3, 4}), randn({1, 2, 3, 4}), {.scale = -1});
+      },
+      {"attention", "scale = -1"});
   expect([&] { m(x, {.padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
   expect([&] { m(x, {.padding = zeros({2, 4})}); }, {"padding", "f32", "boolean"});
   expect(

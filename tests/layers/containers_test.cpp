@@ -84,11 +84,33 @@ TEST(Models, EveryLayerSurvivesSaving) {
     SRNN srnn{.input = 6, .hidden = 6};
     Transformer block{.size = 6, .heads = 2, .hidden = 8, .norm_first = true};
     RMSNorm rms{6};
+    MultiheadAttention attention{.size = 6, .heads = 2, .dropout = 0, .head_size = 2};
+    TransformerDecoder decoder{.size = 6, .heads = 2, .hidden = 8};
+    PositionEmbedding learned{.size = 6, .max_length = 70},
+        fixed{.size = 6, .kind = PositionKind::sinusoidal};
+    LayerNorm layer_norm{6};
+    InstanceNorm instance{.channels = 2, .affine = true};
+    Conv1d line{.width = 3, .inout = {6, 6}, .padding = 1};
+    DeConv1d back{.width = 1, .inout = {6, 6}};
+    Conv3d solid{.depth = 1, .height = 3, .width = 3, .inout = {1, 1}, .padding = {0, 1, 1}};
+    DeConv3d hollow{.depth = 1, .height = 1, .width = 1};
+    Diagonal diagonal{6};
+    Bias shift{{6}};
+    MLP mlp{{6, 7, 6}};
+    Embed embed{.input = 3, .output = 6};
+    Multiply multiply{.input = 3, .output = 6};
     Concat both{{Linear{.input = 6, .output = 3}, Linear{.input = 6, .output = 2}}, 2};
     Tensor operator()(const Tensor& x) const {
-      const Tensor h =
-          group(norm(deconv(conv(x)))).flatten(2, 3).transpose(1, 2).reshape({x.size(0), -1, 16});
-      return both(rms(block(srnn(gru(lstm(h).y).y).y)));
+      const Tensor h = group(norm(deconv(conv(instance(hollow(solid(x.unsqueeze(1))).select(1, 0))))))
+                           .flatten(2, 3)
+                           .transpose(1, 2)
+                           .reshape({x.size(0), -1, 16});
+      Tensor s = block(srnn(gru(lstm(h).y).y).y);
+      s = layer_norm(fixed(learned(decoder(attention(s), s))));
+      s = back(line(s.transpose(1, 2))).transpose(1, 2);
+      const Tensor ids = Tensor{0, 2, 1};
+      s = s + (embed(ids) + multiply(ids)).unsqueeze(1);
+      return both(rms(mlp(shift(diagonal(s)))));
     }
   } model;
   const Tensor x = randn({3, 2, 4, 4});

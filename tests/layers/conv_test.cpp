@@ -134,6 +134,229 @@ TEST(Conv, TransposedIsTheGradient) {
   const Tape t = diff([&] { return sum(conv(x, w, o) * dy); });
   expect_close(deconv(dy, w, o, {1, 0}), t.grad(x), "gradient");
 }
+/// Options of one to three dimensions, many of them at once, with kernels and images of uneven sizes.
+struct Combination {
+  ConvOptions o;
+  Shape image, weight;  // the weight as conv takes it
+};
+std::vector<Combination> combinations() {
+  std::vector<Combination> r;
+  for (const ConvMode mode : {ConvMode::cross_correlation, flipped}) {
+    for (const double alpha : {1.0, 0.5}) {
+      const auto add = [&](ConvOptions o, Shape image, Shape weight) {
+        o.mode = mode, o.alpha = alpha;
+        r.push_back({o, image, weight});
+      };
+      add({}, {2, 3, 6}, {4, 3, 3});
+      add({.stride = 2, .padding = Padding::sides(2, 0), .dilation = 2, .groups = 2}, {1, 4, 9}, {6, 2, 3});
+      add({.stride = {2, 1}, .padding = {1, 2}, .dilation = {1, 2}}, {2, 2, 6, 5}, {3, 2, 3, 2});
+      add({.padding = {{0, 2}, {1, 0}}, .groups = 3}, {1, 3, 4, 5}, {3, 1, 2, 3});
+      add({.stride = 3, .padding = 1, .groups = 2}, {2, 4, 7, 6}, {2, 2, 3, 3});
+      add({.padding = same}, {1, 2, 5, 4}, {3, 2, 4, 3});
+      add({.stride = {1, 2, 1}, .padding = {1, 0, 1}, .dilation = {1, 1, 2}}, {1, 2, 3, 4, 5},
+          {2, 2, 2, 3, 2});
+    }
+  }
+  return r;
+}
+TEST(Conv, IsTheSumOfItsFormula) {
+  for (const Combination& c : combinations()) {
+    const Tensor x = randn(c.image, f64), w = randn(c.weight, f64), y = conv(x, w, c.o);
+    const int dims = c.image.ndim() - 2;
+    const auto at = [&](const Tensor& t, const std::vector<std::int64_t>& i) {
+      Tensor v = t;
+      for (const auto n : i) v = v.select(0, n);
+      return v.item();
+    };
+    // A few positions of the result, each as a loop over the kernel.
+    for (std::int64_t pick = 0; pick < y.numel(); pick += 1 + y.numel() / 7) {
+      std::vector<std::int64_t> p(static_cast<std::size_t>(y.ndim()));
+      for (int i = y.ndim() - 1, rest = static_cast<int>(pick); i >= 0; --i) {
+        p[static_cast<std::size_t>(i)] = rest % y.size(i);
+        rest /= static_cast<int>(y.size(i));
+      }
+      const std::int64_t in_group = c.weight[1], group = p[1] / (c.weight[0] / c.o.groups);
+      double sum = 0;
+      for (std::int64_t k = 0; k < w.numel() / w.size(0); ++k) {
+        std::vector<std::int64_t> of_w{p[1]}, of_x{p[0]};
+        std::vector<std::int64_t> tap(static_cast<std::size_t>(dims));
+        std::int64_t rest = k;
+        for (int d = dims - 1; d >= 0; --d)
+          tap[static_cast<std::size_t>(d)] = rest % w.size(d + 2), rest /= w.size(d + 2);
+        of_w.push_back(rest);
+        of_x.push_back(group * in_group + rest);
+        bool inside = true;
+        for (int d = 0; d < dims; ++d) {
+          const auto u = static_cast<std::size_t>(d);
+          const std::int64_t size = w.size(d + 2), t = tap[u],
+                             before = c.o.padding.automatic ? (size - 1) / 2 : c.o.padding.before[d],
+                             at_x = p[u + 2] * c.o.stride[d] + t * c.o.dilation[d] - before;
+          of_w.push_back(c.o.mode == flipped ? size - 1 - t : t);
+          of_x.push_back(at_x);
+          inside = inside && at_x >= 0 && at_x < x.size(d + 2);
+        }
+        if (inside) sum += at(w, of_w) * at(x, of_x);
+      }
+      EXPECT_NEAR(at(y, p), c.o.alpha * sum, 1e-12) << c.image << c.weight << pick;
+    }
+    for (int d = 0; d < dims; ++d) {
+      const std::int64_t reach = (c.weight[d + 2] - 1) * c.o.dilation[d] + 1,
+                         total = c.o.padding.before[d] + c.o.padding.after[d];
+      EXPECT_EQ(y.size(d + 2),
+                c.o.padding.automatic ? x.size(d + 2) : (x.size(d + 2) + total - reach) / c.o.stride[d] + 1);
+    }
+  }
+}
+TEST(Conv, TransposedIsTheGradientForAllOptions) {
+  for (const Combination& c : combinations()) {
+    const Tensor w = randn(c.weight, f64);
+    const Param x = randn(c.image, f64);
+    const Tensor dy = randn(conv(x.value(), w, c.o).shape(), f64);
+    const Tape t = diff([&] { return sum(conv(x, w, c.o) * dy); });
+    // What the stride leaves over at the end is output_padding.
+    std::int64_t left[3]{};
+    for (int d = 0; d + 2 < c.image.ndim(); ++d) {
+      const std::int64_t reach = (c.weight[d + 2] - 1) * c.o.dilation[d] + 1,
+                         total = c.o.padding.before[d] + c.o.padding.after[d];
+      if (!c.o.padding.automatic) left[d] = (c.image[d + 2] + total - reach) % c.o.stride[d];
+    }
+    const Extents extra = c.image.ndim() == 3   ? Extents(left[0])
+                          : c.image.ndim() == 4 ? Extents(left[0], left[1])
+                                                : Extents(left[0], left[1], left[2]);
+    expect_close(deconv(dy, w, c.o, extra), t.grad(x), to_string(c.image) + to_string(c.weight));
+  }
+}
+TEST(DeConv, ModesDifferByAFlippedKernel) {
+  const Tensor x = randn({2, 4, 5, 3}, f64), w = randn({4, 2, 3, 2}, f64);
+  expect_close(deconv(x, w, {.stride = 2, .padding = 1, .groups = 2, .mode = flipped}),
+               deconv(x, flip(flip(w, 2), 3), {.stride = 2, .padding = 1, .groups = 2}), "flipped");
+}
+/// The layer against its operator, its bias and its activation one after the other, with gradients.
+template <class L, class F>
+void expect_parts(L layer, const Shape& image, const F& plain) {
+  layer.bias = randn({layer.inout.out}, f64);
+  const Param x = randn(image, f64);
+  const Tensor y = layer(x.value()), w = randn(y.shape(), f64);
+  Shape per_channel{layer.inout.out};
+  for (int i = 2; i < image.ndim(); ++i) per_channel.push(1);
+  const Tape a = diff([&] { return sum(layer(x) * w); }),
+             b = diff([&] {
+               return sum(layer.activation(plain(x, layer) + Tensor(layer.bias).reshape(per_channel)) * w);
+             });
+  expect_close(a.value(), b.value(), layer.describe());
+  for (const Param* p :
+       {&x, static_cast<const Param*>(&layer.weight), static_cast<const Param*>(&layer.bias)})
+    expect_close(a.grad(*p), b.grad(*p), layer.describe());
+  auto model = std::tie(layer);
+  const auto report = gradcheck(model, [&] { return sum(layer(x) * w); });
+  EXPECT_TRUE(report) << report.worst;
+  expect_close(layer(x.value().select(0, 0)), y.select(0, 0), "one image");
+}
+TEST(Conv, LayersOfEveryRankDoWhatTheirOperatorsDo) {
+  const auto forward = [](const Tensor& x, const auto& l) {
+    return conv(x, l.weight,
+                {.stride = l.stride,
+                 .padding = l.padding,
+                 .dilation = l.dilation,
+                 .groups = l.groups,
+                 .mode = l.mode,
+                 .alpha = l.alpha});
+  };
+  const auto backward = [](const Tensor& x, const auto& l) {
+    return deconv(x, l.weight,
+                  {.stride = l.stride,
+                   .padding = l.padding,
+                   .dilation = l.dilation,
+                   .groups = l.groups,
+                   .mode = l.mode,
+                   .alpha = l.alpha},
+                  l.output_padding);
+  };
+  expect_parts(Conv1d{.width = 3,
+                      .inout = {2, 4},
+                      .activation = elu,
+                      .padding = 2,
+                      .stride = 2,
+                      .dilation = 2,
+                      .groups = 2,
+                      .mode = flipped,
+                      .alpha = 2,
+                      .dtype = f64},
+               {2, 2, 9}, forward);
+  expect_parts(Conv{.height = 3,
+                    .width = 2,
+                    .inout = {2, 4},
+                    .activation = sigm,
+                    .padding = {{0, 1}, {2, 0}},
+                    .stride = {2, 1},
+                    .groups = 2,
+                    .alpha = 2,
+                    .dtype = f64},
+               {2, 2, 6, 5}, forward);
+  expect_parts(Conv3d{.depth = 2,
+                      .height = 3,
+                      .width = 2,
+                      .inout = {2, 2},
+                      .activation = tanh,
+                      .padding = {1, 0, 1},
+                      .stride = {1, 2, 1},
+                      .mode = flipped,
+                      .dtype = f64},
+               {2, 2, 3, 5, 4}, forward);
+  expect_parts(DeConv1d{.width = 3,
+                        .inout = {2, 4},
+                        .activation = relu,
+                        .padding = 1,
+                        .stride = 3,
+                        .output_padding = 2,
+                        .groups = 2,
+                        .alpha = 2,
+                        .dtype = f64},
+               {2, 2, 4}, backward);
+  expect_parts(DeConv{.height = 3,
+                      .width = 2,
+                      .inout = {3, 3},
+                      .activation = leaky_relu,
+                      .padding = {1, 0},
+                      .stride = {2, 3},
+                      .dilation = {2, 1},
+                      .output_padding = {1, 2},
+                      .groups = 3,
+                      .mode = flipped,
+                      .dtype = f64},
+               {2, 3, 4, 3}, backward);
+  expect_parts(DeConv3d{.depth = 2,
+                        .height = 3,
+                        .width = 2,
+                        .inout = {2, 1},
+                        .activation = tanh,
+                        .padding = {0, 1, 0},
+                        .stride = 2,
+                        .dtype = f64},
+               {2, 2, 2, 3, 2}, backward);
+}
+TEST(Pool, LayersOfEveryRank) {
+  const Tensor x5 = randn({2, 3, 4, 6, 5}, f64), x4 = x5.select(2, 0), x3 = x4.select(2, 0);
+  for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
+    const PoolOptions o{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
+    const Pool layer{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
+    expect_close(layer(x5), pool(x5, o), "[N, C, D, H, W]");
+    expect_close(layer(x4), pool(x4, o), "[N, C, H, W]");
+    expect_close(layer(x4(1)), pool(x4, o)(1), "[C, H, W]");
+    const Pool1d line{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
+    expect_close(line(x3), pool(x3, o), "[N, C, W]");
+    expect_close(line(x3(1)), pool(x3, o)(1), "[C, W]");
+    const UnPool wide{.window = 2, .mode = mode};
+    expect_close(wide(x4(1)), unpool(x4, {.mode = mode})(1), "one image");
+    expect_close(AdaptivePool{.output = {2, 3}, .mode = mode}(x4(1)), adaptive_pool(x4, {2, 3}, mode)(1),
+                 "adaptive");
+  }
+  expect_close(GlobalPool{}(x5), x5.mean({2, 3, 4}), "mean of all");
+  expect_close(GlobalPool{.mode = PoolMode::max}(x3), x3.max(2), "largest of all");
+  // Windows that cover the image are the global pool.
+  expect_close(Pool{.window = {6, 5}, .mode = PoolMode::mean}(x4).flatten(1), GlobalPool{}(x4),
+               "whole window");
+}
 TEST(Pool, UndoesUnPool) {
   const Tensor x = randn({2, 3, 4, 5}, f64);
   for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
@@ -215,6 +438,9 @@ TEST(Conv, ATrainingStepReordersNothing) {
   auto model = Chain{Conv{.height = 3, .width = 3, .inout = {3, 8}, .activation = relu, .padding = 1},
                      Conv{.height = 3, .width = 3, .inout = {8, 8}, .padding = 1, .groups = 2},
                      BatchNorm{.channels = 8, .activation = relu},
+                     GroupNorm{.groups = 2, .channels = 8},
+                     InstanceNorm{.channels = 8, .affine = true},
+                     Dropout{.p = 0.2},
                      Pool{},
                      Add{{conv(8, 8, 1), conv(8, 8, 3)}},
                      Concat{{conv(8, 4, 1), Pool{.window = 3, .stride = 1, .padding = 1}}},
@@ -285,6 +511,62 @@ TEST(Conv, RefusesWhatHasNoMeaning) {
   expect(message([&] { pool(zeros({1, 1, 1, 4})); }), {"pool", "window", "[1, 1, 1, 4]"});
   expect(message([&] { pool(zeros({1, 4})); }), {"pool", "[1, 4]"});
   expect(message([&] { pool(zeros({1, 1, 4, 4}, i32)); }), {"pool", "i32"});
+  expect(message([&] { Pool{.padding = 2}(zeros({1, 1, 4, 4})); }), {"Pool", "padding 2", "window 2"});
+  expect(message([&] {
+           Pool{}(zeros({1, 1, 1, 4}));
+         }),
+         {"Pool", "window of 2", "[1, 1, 1, 4]", "dimension 2"});
+  expect(message([&] {
+           Pool{.window = {1, 2, 3}}(zeros({1, 1, 4, 4}));
+         }),
+         {"Pool", "{1, 2, 3}", "2 spatial"});
+  expect(message([&] { Pool{.stride = 0}(zeros({1, 1, 4, 4})); }), {"Pool", "stride = 0"});
+  expect(message([&] {
+           UnPool{.window = 3, .padding = 2}(zeros({1, 1, 1, 1}));
+         }),
+         {"UnPool", "[1, 1, 1, 1]", "padding 2", "no output"});
+  expect(message([&] { UnPool{.alpha = 0}(zeros({1, 1, 1, 1})); }), {"UnPool", "alpha"});
+  expect(message([&] { AdaptivePool{.output = 0}(zeros({1, 1, 4, 4})); }), {"AdaptivePool", "output 0"});
+  expect(message([&] {
+           AdaptivePool{.output = {1, 1, 1}}(zeros({1, 1, 4, 4}));
+         }),
+         {"AdaptivePool", "{1, 1, 1}", "2 spatial"});
+  expect(message([&] { GlobalPool{}(zeros({1, 4})); }), {"GlobalPool", "[1, 4]"});
+  expect(message([&] {
+           Conv1d{.width = 3, .inout = {2, 4}}(zeros({1, 3, 8}));
+         }),
+         {"Conv1d", "3 channels", "2"});
+  expect(message([&] {
+           Conv3d{.depth = 3, .height = 3, .width = 3, .inout = {2, 4}}(zeros({1, 2, 2, 8, 8}));
+         }),
+         {"Conv3d", "spans 3", "[1, 2, 2, 8, 8]", "dimension 2"});
+  expect(message([&] {
+           DeConv{.height = 3, .width = 3, .inout = {2, 4}}(zeros({1, 3, 8, 8}));
+         }),
+         {"DeConv", "3 channels", "2"});
+  expect(message([&] {
+           (void)DeConv{.height = 3, .width = 3, .inout = {2, 4}, .groups = 3};
+         }),
+         {"DeConv", "groups = 3", "{2, 4}"});
+  expect(message([&] {
+           DeConv{.height = 3, .width = 3, .stride = 0}(zeros({1, 1, 4, 4}));
+         }),
+         {"DeConv", "stride = 0"});
+  expect(message([&] { c(zeros({6, 8})); }), {"Conv", "[1, 1, 6, 8]"});
+  expect(message([&] {
+           Conv{.height = 1, .width = 1, .inout = {1, 2}}(zeros({4, 4}));
+         }),
+         {"Conv", "[4, 4]", "no channels", "2"});
+  expect(message([&] { c(Tensor()); }), {"Conv", "empty"});
+  expect(message([&] {
+           Conv{.height = 3, .width = 3, .dilation = 0}(zeros({1, 1, 4, 4}));
+         }),
+         {"Conv", "dilation = 0"});
+  expect(message([&] { conv(zeros({4}), zeros({1, 1, 4, 4})); }), {"conv", "[1, 1, 4, 4]"});
+  expect(message([&] {
+           conv(zeros({1, 2, 4}), zeros({3, 1, 1}), {.groups = 2});
+         }),
+         {"conv", "2 groups", "3 channels"});
 }
 
 }  // namespace

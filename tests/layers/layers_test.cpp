@@ -102,6 +102,96 @@ TEST(Layers, GoldenNormalisation) {
   EXPECT_NEAR(b.running_mean.item(), 0.25, 1e-12);
   EXPECT_NEAR(b.running_var.item(), 1.0666666666666667, 1e-12);
 }
+TEST(Layers, BatchNormInEveryModeAndRank) {
+  for (const Shape& shape : {Shape{12, 3}, Shape{4, 3, 5}, Shape{3, 3, 4, 5}, Shape{2, 3, 3, 4, 2}}) {
+    seed(5);
+    const Tensor x = rand(shape, f64) * 5.0;
+    Dims others{0};
+    for (int i = 2; i < x.ndim(); ++i) others.d[others.n++] = static_cast<std::int8_t>(i);
+    BatchNorm layer{.channels = 3, .momentum = 0.3, .dtype = f64};
+    {
+      const Mode mode(true);
+      const Tensor y = layer(x);
+      EXPECT_LT(max(abs(y.mean(others))).item(), 1e-3);
+      EXPECT_TRUE(allclose(var(y, others, false, false), ones({3}, f64), 1e-2));
+    }
+    // Training moves the moments by .momentum, inference leaves them.
+    expect_close(layer.running_mean, 0.3 * x.mean(others), "mean", 1e-12);
+    expect_close(layer.running_var, 0.7 + 0.3 * var(x, others), "variance", 1e-12);
+    const Tensor mean = layer.running_mean, variance = layer.running_var;
+    const Tensor y = layer(x);
+    EXPECT_TRUE(equal(layer.running_mean, mean) && equal(layer.running_var, variance));
+    // Frozen, they stay in training too, and gradients flow as in inference.
+    BatchNorm frozen = layer;
+    frozen.frozen = true;
+    struct {
+      Param x;
+    } in{x};
+    const auto loss = [&] { return sum(sin(frozen(in.x))); };
+    {
+      const Mode mode(true);
+      expect_close(frozen(x), y, "frozen", 1e-12);
+      EXPECT_TRUE(equal(frozen.running_mean, mean));
+    }
+    auto model = std::tie(frozen, in);
+    const auto report = gradcheck(model, loss);
+    EXPECT_TRUE(report) << report.worst;
+    const auto second =
+        gradcheck(model, [&] { return sum(sin(diff(loss).grad(in.x))); }, {.rtol = 1e-4, .atol = 1e-5});
+    EXPECT_TRUE(second) << second.worst;
+    // Not affine: no parameters, the same as weights of 1 and biases of 0.
+    const BatchNorm bare{.channels = 3, .affine = false, .dtype = f64};
+    EXPECT_EQ(count_params(bare), 0);
+    const Mode mode(true);
+    expect_close(bare(x), BatchNorm{.channels = 3, .dtype = f64}(x), "not affine", 1e-12);
+  }
+  const BatchNorm saved{.channels = 3};
+  EXPECT_EQ(count_params(saved), 6);
+}
+TEST(Layers, BatchNormTakesAnActivation) {
+  const Tensor x = randn({4, 3, 5, 2}, f64);
+  for (const Activation& f : {Activation(relu), Activation(elu), Activation(tanh)}) {
+    struct {
+      Param x;
+    } in{x};
+    BatchNorm fused{.channels = 3, .activation = f, .dtype = f64}, apart{.channels = 3, .dtype = f64};
+    fused.weight = apart.weight = randn({3}, f64), fused.bias = apart.bias = randn({3}, f64);
+    const Tensor w = randn(x.shape(), f64);
+    const Tape a = diff([&] { return sum(fused(in.x) * w); }),
+               b = diff([&] { return sum(f(apart(in.x)) * w); });
+    expect_close(a.value(), b.value(), f.name());
+    expect_close(a.grad(in.x), b.grad(in.x), f.name());
+    expect_close(a.grad(fused.weight), b.grad(apart.weight), f.name());
+  }
+}
+TEST(Layers, NormalisationsOfAConstantAreZeros) {
+  // KnetLayers' LayerNorm gave 0 / 0.
+  struct {
+    Param x = full({2, 4}, 3.0);
+  } in;
+  const LayerNorm n{.size = 4};
+  const Tape t = diff([&] { return sum(n(in.x) * randn({2, 4})); });
+  EXPECT_TRUE(equal(n(in.x), zeros({2, 4})));
+  EXPECT_TRUE(all(isfinite(t.grad(in.x))).item() == 1);
+  const Mode mode(true);
+  EXPECT_TRUE(equal(BatchNorm{4}(in.x), zeros({2, 4})));
+  EXPECT_TRUE(equal(GroupNorm{.groups = 2, .channels = 4}(in.x), zeros({2, 4})));
+}
+TEST(Layers, GroupsBetweenLayerAndInstance) {
+  const Tensor x = randn({2, 4, 3, 5}, f64),
+               last = x.permute({0, 2, 3, 1}).contiguous().permute({0, 3, 1, 2});
+  InstanceNorm instance{.channels = 4, .affine = true, .dtype = f64};
+  GroupNorm each{.groups = 4, .channels = 4, .dtype = f64}, two{.groups = 2, .channels = 4, .dtype = f64},
+      one{.groups = 1, .channels = 4, .affine = false, .dtype = f64};
+  instance.weight = each.weight = two.weight = randn({4}, f64);
+  instance.bias = each.bias = two.bias = randn({4}, f64);
+  expect_close(instance(x), each(x), "a group for every channel");
+  expect_close(one(x).flatten(1), layer_norm(x.flatten(1), {}, {}), "one group");
+  EXPECT_TRUE(two(last).is_channels_last());
+  expect_close(two(last), two(x), "any order of memory");
+  EXPECT_EQ(count_params(one), 0);
+  EXPECT_EQ(count_params(InstanceNorm{.channels = 4}), 0);
+}
 TEST(Layers, IntegersAreOneHotVectors) {
   const Tensor ids = randint(0, 5, {2, 3});
   const Tensor hot = one_hot(ids, 5);
@@ -130,6 +220,58 @@ TEST(Layers, DropoutOnlyInTraining) {
   EXPECT_NEAR(y.mean().item(), 1, 0.03);
   EXPECT_THROW(dropout(x, 1.5), ValueError);
   EXPECT_THROW(dropout(x, NAN), ValueError);
+}
+
+TEST(Layers, DropoutOfNothingAndOfAll) {
+  const Mode mode(true);
+  const Param x = randn({20, 20});
+  EXPECT_TRUE(equal(dropout(x, 0), x.value()));
+  const Tape all = diff([&] { return sum(dropout(x, 1) + x * 2.0); });
+  EXPECT_TRUE(equal(all.grad(x), full({20, 20}, 2.0)));
+  // What is 0 already has the gradient of its neighbours.
+  const Param zero = zeros({100, 10});
+  const Tape t = diff([&] { return sum(dropout(zero, 0.5)); });
+  EXPECT_NEAR(t.grad(zero).mean().item(), 1, 0.15);
+}
+TEST(Layers, MlpMaySpareItsInput) {
+  const Tensor x = ones({50, 30});
+  MLP model{.sizes = {30, 40}, .dropout = 0.5};
+  const Mode mode(true);
+  EXPECT_FALSE(allclose(model(x), model(x)));
+  model.drop_input = false;
+  EXPECT_TRUE(equal(model(x), model(x)));  // one layer, whose input is spared
+}
+TEST(Layers, SoftmaxOverSeveralDimensions) {
+  const Tensor x = randn({2, 3, 4}, f64);
+  expect_close(Softmax{.dim = {1, 2}}(x), softmax(x.flatten(1), 1).reshape(x.shape()), "two", 1e-12);
+  expect_close(exp(LogSoftmax{.dim = Dims{}}(x)), softmax(x.flatten(), 0).reshape(x.shape()), "all", 1e-12);
+  expect_close(LogSumExp{.dim = Dims{}}(x), log(sum(exp(x))), "sum of all", 1e-12);
+  expect_close(LogSumExp{}(x), logsumexp(x, -1), "last", 1e-12);
+  EXPECT_TRUE(equal(Softmax{}(x), softmax(x)));
+}
+TEST(Layers, Cat1dJoinsAll) {
+  const Param a = Tensor{{1., 2.}, {3., 4.}}, b = Tensor{5.};
+  EXPECT_TRUE(equal(cat1d(a, b, 2 * Tensor(b)), Tensor{1., 2., 3., 4., 5., 10.}));
+  const Tape t = diff([&] { return sum(cat1d(a, b) * Tensor{1., 2., 3., 4., 5.}); });
+  EXPECT_TRUE(equal(t.grad(a), Tensor{{1., 2.}, {3., 4.}}));
+}
+TEST(Layers, BilinearEnlarges) {
+  const Tensor two = Tensor{.25, .75, .75, .25}, three = Tensor{1. / 3, 2. / 3, 1., 2. / 3, 1. / 3};
+  expect_close(bilinear({1, 1, 4, 4}, f32)(0, 0), outer(two, two), "factor 2", 1e-6);
+  expect_close(bilinear({1, 1, 5, 5}, f32)(0, 0), outer(three, three), "factor 3", 1e-6);
+}
+TEST(Layers, GoldenActivations) {
+  const Tensor x = Tensor(std::vector<double>{-2, -0.5, 0, 0.5, 2});
+  const auto expect = [&](const Activation& f, const std::vector<double>& y) {
+    expect_close(f(x), Tensor(y), f.name(), 1e-12);
+  };
+  expect(relu, {0, 0, 0, 0.5, 2});
+  expect(sigm, {0.11920292202211755, 0.37754066879814546, 0.5, 0.6224593312018546, 0.8807970779778823});
+  expect(tanh, {-0.9640275800758169, -0.46211715726000974, 0, 0.46211715726000974, 0.9640275800758169});
+  expect(elu, {-0.8646647167633873, -0.3934693402873666, 0, 0.5, 2});
+  expect(leaky_relu, {-0.4, -0.1, 0, 0.5, 2});
+  expect(gelu, {-0.04540230591222494, -0.15428599017485606, 0, 0.34571400982514394, 1.954597694087775});
+  expect(selu, {-1.5201664685956955, -0.6917581878028716, 0, 0.5253504936777402, 2.101401974710961});
 }
 
 TEST(Losses, Golden) {
@@ -179,6 +321,26 @@ TEST(BadInput, NamesTheLayerAndTheShapes) {
       "4");
   expect_error<ValueError>([&] { Embed{.input = 4, .output = 3}(Tensor(std::vector<std::int64_t>{-1})); },
                            "-1");
+  for (const char* part : {"Embed", "id 4", "0 to 3"})
+    expect_error<ValueError>([&] { Embed{.input = 4, .output = 3}(Tensor{4}); }, part);
+  for (const char* part : {"Linear", "id 4", "0 to 3"})
+    expect_error<ValueError>([&] { Linear{.input = 4, .output = 3}(Tensor{4}); }, part);
+  for (const char* part : {"Dense", "id -2"})
+    expect_error<ValueError>([&] { Dense{.input = 4, .output = 3}(Tensor{-2}); }, part);
+  for (const char* part : {"Multiply", "id 4"})
+    expect_error<ValueError>([&] { Multiply{.input = 4, .output = 3}(Tensor{4}); }, part);
+  for (const char* part : {"GroupNorm", "groups = 2", "channels = 3"})
+    expect_error<ValueError>([&] { (void)GroupNorm{.groups = 2, .channels = 3}; }, part);
+  expect_error<ValueError>([&] { group_norm(zeros({2, 3}), 2, {}, {}); }, "2 groups");
+  for (const char* part : {"BatchNorm", "momentum = -2"})
+    expect_error<ValueError>([&] { BatchNorm{.channels = 3, .momentum = -2}(zeros({2, 3})); }, part);
+  expect_error<ValueError>([&] { (void)MLP{.sizes = {3, 4}, .dropout = 2}; }, "MLP: .dropout = 2");
+  expect_error<ShapeError>([&] { RMSNorm{3}(zeros({2, 4})); }, "RMSNorm");
+  expect_error<DTypeError>([&] { RMSNorm{3}(zeros({2, 3}, f64)); }, "rms_norm");
+  {
+    const Mode mode(true);
+    expect_error<ShapeError>([&] { BatchNorm{3}(zeros({1, 3})); }, "1 values per channel");
+  }
   expect_error<ShapeError>([&] { LayerNorm{.size = 4}(zeros({2, 5})); }, "LayerNorm");
   expect_error<ShapeError>([&] { BatchNorm{.channels = 4}(zeros({2, 5})); }, "BatchNorm");
   expect_error<ValueError>([&] { static_cast<void>(Dense{.input = -4, .output = 3}); }, "-4");

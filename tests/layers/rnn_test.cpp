@@ -71,12 +71,10 @@ TEST(RNN, MatchesPyTorch) {
       const std::string n = (both ? "2" : "1") + end;
       compare("lstm" + n, LSTM{.input = 4, .hidden = 3, .layers = 2, .bidirectional = both, .dtype = f64});
       compare("gru" + n, GRU{.input = 4, .hidden = 3, .layers = 2, .bidirectional = both, .dtype = f64});
-      compare("tanh" + n, SRNN{.input = 4,
-                               .hidden = 3,
-                               .activation = SRNNActivation::tanh,
-                               .layers = 2,
-                               .bidirectional = both,
-                               .dtype = f64});
+      compare(
+          "tanh" + n,
+          SRNN{
+              .input = 4, .hidden = 3, .activation = tanh, .layers = 2, .bidirectional = both, .dtype = f64});
       compare("relu" + n, SRNN{.input = 4, .hidden = 3, .layers = 2, .bidirectional = both, .dtype = f64});
     }
   }
@@ -124,8 +122,8 @@ TEST(RNN, GoldenScalarCells) {
   gru.weights[0].b = Tensor(std::vector<double>{.01, .02, .03});
   gru.weights[0].bh = Tensor(std::vector<double>{.05, .06, .07});
   EXPECT_NEAR(gru(x, {.hidden = h}).y.item(), 0.16611529617300358, 1e-14);
-  for (const auto& [act, y] :
-       {std::pair(SRNNActivation::relu, 0.25), std::pair(SRNNActivation::tanh, 0.24491866240370913)}) {
+  for (const auto& [act, y] : {std::pair<Activation, double>(relu, 0.25),
+                               std::pair<Activation, double>(tanh, 0.24491866240370913)}) {
     SRNN srnn{.input = 1, .hidden = 1, .activation = act, .dtype = f64};
     srnn.weights[0] = {column({.3}), column({.7}), Tensor(std::vector<double>{.01}),
                        Tensor(std::vector<double>{.02})};
@@ -151,12 +149,7 @@ TEST(RNN, GoldenLayouts) {
                numbers({4, 1, 2}, {-0.592470572297, 0.140126627856, -0.579268682118, -0.176791235352,
                                    -0.465616409634, -0.656639513641, -0.300194004474, -0.559851768200}),
                "hidden", 1e-11);
-  SRNN srnn{.input = 2,
-            .hidden = 2,
-            .activation = SRNNActivation::tanh,
-            .layers = 2,
-            .skip_input = true,
-            .dtype = f64};
+  SRNN srnn{.input = 2, .hidden = 2, .activation = tanh, .layers = 2, .skip_input = true, .dtype = f64};
   const RNNOutput c = golden(srnn, 2, 3);
   expect_close(c.y,
                numbers({1, 3, 2}, {-0.632431717811, 0.354420883588, -0.670243469011, 0.406672490180,
@@ -278,6 +271,158 @@ TEST(RNN, UnequalLengthsEqualOneByOne) {
     expect_close(packed.hidden, listed.hidden, "hidden", 1e-6);
   });
 }
+TEST(RNN, FusedGradientsEqualStepByStep) {
+  for (const RNNKind kind : {RNNKind::relu, RNNKind::tanh, RNNKind::lstm, RNNKind::gru}) {
+    const std::vector<std::int64_t> batch{6, 5, 5, 2};
+    const std::int64_t rows = 18, g = gate_count(kind), h = 19;
+    for (const bool reverse : {false, true}) {
+      const Param x = randn({rows, 7}), wi = randn({g * h, 7}) * 0.3, wh = randn({g * h, h}) * 0.2,
+                  bi = randn({g * h}) * 0.3, bh = randn({g * h}) * 0.3, h0 = randn({6, h}),
+                  c0 = randn({6, h});
+      const bool lstm = kind == RNNKind::lstm;
+      const Tensor wy = randn({rows, h}), wl = randn({6, h});
+      const auto sizes = std::make_shared<const std::vector<std::int64_t>>(batch);
+      const auto loss = [&](const auto& f) {
+        const RNNInputs in{
+            .x = x, .wi = wi, .wh = wh, .bi = bi, .bh = bh, .h0 = h0, .c0 = lstm ? Tensor(c0) : Tensor()};
+        const RNNResults r = f(in);
+        const Tensor l = sum(r.y * wy) + sum(r.hy * wl);
+        return lstm ? l + sum(square(r.cy)) : l;
+      };
+      const Tape a = diff([&] {
+        return loss([&](const RNNInputs& in) { return rnn_layer("rnn", kind, in, sizes, reverse); });
+      });
+      const Tape b = diff([&] {
+        return loss([&](const RNNInputs& in) { return rnn_layer_by_steps(kind, in, sizes, reverse); });
+      });
+      for (const Param* p : {&x, &wi, &wh, &bi, &bh, &h0})
+        expect_close(a.grad(*p), b.grad(*p), "gradient in f32", 2e-5);
+      if (lstm) expect_close(a.grad(c0), b.grad(c0), "gradient of the cells", 2e-5);
+    }
+  }
+}
+TEST(RNN, SkippedInputIsAnIdentityMatrix) {
+  const auto check = [](auto plain, auto skipping, std::int64_t gates) {
+    for (std::size_t i = 0; i < plain.weights.size(); ++i) {
+      const RNNWeights& w = skipping.weights[i];
+      if (w.wi)
+        plain.weights[i].wi = w.wi.value();
+      else
+        plain.weights[i].wi = cat(std::vector<Tensor>(static_cast<std::size_t>(gates), eye(4, 4, f64)));
+      plain.weights[i].wh = w.wh.value();
+      plain.weights[i].b = w.b.value();
+      plain.weights[i].bh = w.bh.value();
+    }
+    struct {
+      Param x = randn({3, 5, 4}, f64);
+    } in;
+    expect_close(skipping(in.x).y, plain(in.x).y, "y");
+    const Tensor w = randn(plain(in.x).y.shape(), f64);
+    const auto loss = [&] { return sum(skipping(in.x).y * w); };
+    expect_close(diff(loss).grad(in.x), diff([&] { return sum(plain(in.x).y * w); }).grad(in.x), "gradient");
+    auto model = std::tie(skipping, in);
+    const auto report = gradcheck(model, loss);
+    EXPECT_TRUE(report) << report.worst;
+    const auto second =
+        gradcheck(model, [&] { return sum(sin(diff(loss).grad(in.x))); }, {.rtol = 1e-4, .atol = 1e-5});
+    EXPECT_TRUE(second) << second.worst;
+  };
+  for (const bool both : {false, true}) {
+    for (const std::int64_t layers : {1, 2}) {
+      const auto make = [&]<class L>(const L&, bool skip) {
+        return L{.input = 4,
+                 .hidden = 4,
+                 .layers = layers,
+                 .bidirectional = both,
+                 .skip_input = skip,
+                 .binit = gaussian(0, 0.3),
+                 .dtype = f64};
+      };
+      const LSTM lstm{.input = 1, .hidden = 1};
+      const GRU gru{.input = 1, .hidden = 1};
+      const SRNN srnn{.input = 1, .hidden = 1};
+      check(make(lstm, false), make(lstm, true), 4);
+      check(make(gru, false), make(gru, true), 3);
+      check(make(srnn, false), make(srnn, true), 1);
+    }
+  }
+}
+TEST(RNN, PackedBatchesTakeStates) {
+  const Sequences sorted{{3, 0, 4, 1, 2}, {2, 2, 3, 0}, {1, 0, 3}, {1}};
+  for_kinds([&](const auto& l) {
+    const std::int64_t states = l.bidirectional ? 4 : 2;
+    const bool cells = std::is_same_v<std::remove_cvref_t<decltype(l)>, LSTM>;
+    const Param h = randn({states, 4, 4}), c = randn({states, 4, 4});
+    const auto run = [&](const auto& x) { return l(x, {h, cells ? Tensor(c) : Tensor()}); };
+    const Tape packed = diff([&] {
+      const RNNOutput r = run(pack_sequence(sorted));
+      return sum(square(r.y)) + sum(sin(r.hidden));
+    });
+    const Tape listed = diff([&] {
+      const RNNOutput r = run(sorted);
+      return sum(square(r.y)) + sum(sin(r.hidden));
+    });
+    expect_close(packed.value(), listed.value(), "loss", 1e-5);
+    expect_close(packed.grad(h), listed.grad(h), "gradient of the states", 1e-4);
+    if (cells) expect_close(packed.grad(c), listed.grad(c), "gradient of the cells", 1e-4);
+    expect_close(packed.grad(l.weights[0].wh), listed.grad(l.weights[0].wh), "gradient of a weight", 1e-4);
+  });
+}
+TEST(RNN, PublishedWeightsLoadByName) {
+  struct {
+    Embed words{.input = 7, .output = 4};
+    LSTM lstm{.input = 4, .hidden = 3, .layers = 2, .bidirectional = true};
+    GRU gru{.input = 6, .hidden = 3};
+    SRNN rnn{.input = 3, .hidden = 3};
+    Linear out{.input = 3, .output = 2};
+  } model;
+  load(KNET_SOURCE_DIR "/tests/data/pytorch_model.safetensors", model);
+  const Tensor y = model.out(model.rnn(model.gru(model.lstm(model.words(at("model.x"))).y).y).y);
+  expect_close(y, at("model.y"), "the scores of PyTorch's model", 1e-5);
+}
+TEST(RNN, TakesAnyActivation) {
+  for (const Activation& f : {Activation(elu), Activation([](const Tensor& x) { return sin(x); }),
+                              Activation(LeakyReLU{.alpha = 0.3})}) {
+    SRNN l{.input = 4,
+           .hidden = 3,
+           .activation = f,
+           .layers = 2,
+           .bidirectional = true,
+           .binit = gaussian(0, 0.3),
+           .dtype = f64};
+    const Tensor x = randn({2, 5, 4}, f64);
+    const RNNWeights& w = l.weights[0];
+    Tensor h = zeros({2, 3}, f64);
+    SRNN one{.input = 4, .hidden = 3, .activation = f, .dtype = f64};
+    one.weights[0] = w;
+    const Tensor y = one(x).y;
+    for (std::int64_t t = 0; t < 5; ++t) {
+      h = f(matmul(x.select(1, t), w.wi.T()) + Tensor(w.b) + matmul(h, w.wh.T()) + Tensor(w.bh));
+      expect_close(y.select(1, t), h, "step by step");
+    }
+    const auto report = gradcheck(l, [&] { return sum(square(l(x, {5, 3}).y)); });
+    EXPECT_TRUE(report) << report.worst;
+  }
+  const SRNN l{.input = 4, .hidden = 3, .activation = elu};
+  EXPECT_NE(show(l).find("activation=elu"), std::string::npos) << show(l);
+}
+TEST(RNN, ATableCanBeShared) {
+  LSTM a{.input = 6, .hidden = 3, .embed = 4}, b{.input = 6, .hidden = 3, .embed = 4};
+  tie(b.embedding->weight, a.embedding->weight);
+  auto both = std::tie(a, b);
+  EXPECT_EQ(named_params(both).size(), 9u);  // one table, two times four weights
+  const Tensor ids = Tensor{{1, 2, 5}};
+  const Tape t = diff([&] { return sum(square(a(ids).y)) + sum(square(b(ids).y)); }),
+             of_a = diff([&] { return sum(square(a(ids).y)); }),
+             of_b = diff([&] { return sum(square(b(ids).y)); });
+  const auto dense = [](const Tape& tape, const LSTM& l) { return tape.grad(l.embedding->weight) + 0.0; };
+  expect_close(dense(t, a), dense(of_a, a) + dense(of_b, b), "gradients add up", 1e-5);
+  // A table that is handed over keeps its identity.
+  Embed words{.input = 6, .output = 4};
+  const auto id = words.weight.id();
+  const LSTM c{.input = 6, .hidden = 3, .embed = std::move(words)};
+  EXPECT_EQ(c.embedding->weight.id(), id);
+}
 TEST(RNN, TakesIdsAndWeightsOfIds) {
   const LSTM plain{.input = 5, .hidden = 3}, embedded{.input = 5, .hidden = 3, .embed = 2};
   const Tensor ids = randint(0, 5, {2, 4});
@@ -358,9 +503,21 @@ TEST(RNN, RefusesWhatHasNoMeaning) {
   expect([&] { g(zeros({2, 4, 5}, f64)); }, {"GRU", "f64", "f32"});
   expect([&] { g(zeros({2, 4, 5}), {zeros({1, 3, 3})}); }, {"GRU", "hidden", "[1, 3, 3]", "[1, 2, 3]"});
   expect([&] { g(zeros({2, 4, 5}), {{}, zeros({1, 2, 3})}); }, {"GRU", "memory", "LSTM"});
-  expect([&] { l(Tensor{{1, 5}}); }, {"5"});
-  expect([&] { l(Tensor{{1, -1}}); }, {"-1"});
-  expect([&] { g(Tensor{{1, 5}}); }, {"5"});
+  expect([&] { l(Tensor{{1, 5}}); }, {"Embed", "id 5", "0 to 4"});
+  expect([&] { l(Tensor{{1, -1}}); }, {"Embed", "id -1", "0 to 4"});
+  expect([&] { l(Sequences{{1, 5}, {2}}); }, {"Embed", "id 5", "0 to 4"});
+  expect([&] { g(Tensor{{1, 5}}); }, {"GRU", "id 5", "0 to 4"});
+  expect([&] { g(Tensor{{1, -1}}); }, {"GRU", "id -1", "0 to 4"});
+  expect([&] { g(zeros({2, 4, 5}), {zeros({1, 2, 3}, f64)}); }, {"GRU", "start.hidden", "f64", "f32"});
+  expect([&] { l(Sequences{{1}, {2, 3}}, {zeros({1, 3, 3})}); }, {"LSTM", "hidden", "[1, 3, 3]", "2, 3]"});
+  expect([&] { l(ids, {zeros({1, 2, 3}), zeros({1, 2, 4})}); }, {"LSTM", "memory", "[1, 2, 4]", "[1, 2, 3]"});
+  expect([&] { l(PackedSequence{Tensor{1, 2}, {2, 0}}); }, {"LSTM", "batch size 0 after 2"});
+  expect([&] { l(PackedSequence{Tensor{1, 2}, {}}); }, {"LSTM", "add up to 0", "[2]"});
+  expect([&] { g(PackedSequence{zeros({2, 4}), {2}}); }, {"GRU", "[2, 4]", "5"});
+  expect([&] { l(ids, std::vector<std::int64_t>{0, 1}); }, {"LSTM", "sequence 0", "length 0"});
+  expect([&] { (void)LSTM{.input = 5, .hidden = 0}; }, {"hidden = 0"});
+  expect([&] { (void)l(pack_sequence(Sequences{{1}})).mask(); }, {"packed", "pad_rnn_output"});
+  expect([&] { (void)l(ids).indices(); }, {"packed"});
   expect([&] { l(Sequences{{1, 2}, {}}); }, {"LSTM", "sequence 1", "length 0"});
   expect([&] { l(Sequences{}); }, {"LSTM", "no sequences"});
   expect([&] { l(ids, std::vector<std::int64_t>{4}); }, {"LSTM", "1 lengths", "[2, 4]"});

@@ -1,5 +1,7 @@
 #include "tests/ops/op_table.hpp"
 
+#include "knet/ops/convolution.hpp"
+
 namespace knet::test {
 namespace {
 
@@ -20,6 +22,9 @@ Op attention_op(const std::string& name, const AttentionOptions& o = {}) {
   return {name, [o](const Inputs& x) { return attention(x[0], x[1], x[2], o); }};
 }
 Tensor batch(const Inputs& x) { return batch_norm(x[0], x[1], x[2], {.eps = 1e-3}); }
+
+/// The same images with their channels last in memory.
+Tensor channels_last(const Tensor& x) { return x.permute({0, 2, 3, 1}).contiguous().permute({0, 3, 1, 2}); }
 
 }  // namespace
 
@@ -74,6 +79,52 @@ std::vector<Op> layer_ops() {
          return adaptive_pool(x[0], {3, 2});
        }},
       {"adaptive_max_pool2d", [](const Inputs& x) { return adaptive_pool(x[0], 3, PoolMode::max); }},
+      conv_op("conv1d_options", {.stride = 2, .padding = 3, .dilation = 2, .groups = 2}),
+      conv_op("conv3d_options",
+              {.stride = {2, 1, 2}, .padding = {1, 0, 1}, .dilation = {1, 2, 1}, .groups = 2}),
+      conv_op("conv3d_depthwise", {.padding = 1, .groups = 3}),
+      {"conv2d_bias",
+       [](const Inputs& x) { return convolution("Conv", x[0], x[1], x[2], {.stride = 2, .padding = 1}); }},
+      deconv_op("deconv1d_options", {.stride = 2, .padding = 1, .dilation = 2, .groups = 2}, 1),
+      deconv_op("deconv2d_depthwise", {.stride = 2, .padding = 1, .groups = 3}, 1),
+      deconv_op("deconv2d_mode", {.stride = 2, .padding = 1, .mode = ConvMode::convolution, .alpha = 2}),
+      deconv_op("deconv3d_options",
+                {.stride = {2, 1, 2}, .padding = {1, 0, 0}, .dilation = {1, 2, 1}, .groups = 2}, {1, 0, 1}),
+      pool_op("max_pool2d_alpha", {.window = 3, .stride = 1, .padding = 1, .alpha = 2}),
+      pool_op("avg_pool1d", {.window = 3, .stride = 2, .padding = 1, .mode = PoolMode::mean}),
+      pool_op("avg_pool1d_inside",
+              {.window = 3, .stride = 2, .padding = 1, .mode = PoolMode::mean_inside, .alpha = 0.5}),
+      pool_op("avg_pool3d_inside", {.window = 3, .stride = 2, .padding = 1, .mode = PoolMode::mean_inside}),
+      pool_op("max_pool3d_options", {.window = {2, 3, 2}, .stride = {1, 2, 2}, .padding = {1, 1, 0}}),
+      {"adaptive_avg_pool1d", [](const Inputs& x) { return adaptive_pool(x[0], 3); }},
+      {"adaptive_avg_pool3d",
+       [](const Inputs& x) {
+         return adaptive_pool(x[0], {2, 1, 3});
+       }},
+      {"batch_norm_no_bias", [](const Inputs& x) { return batch_norm(x[0], x[1], {}, {.eps = 1e-3}); }},
+      {"batch_norm_given_2d",
+       [](const Inputs& x) {
+         return batch_norm(x[0], x[1], x[2], Moments{x[3], x[4]}, {.eps = 1e-3});
+       }},
+      {"batch_norm_given_relu",
+       [](const Inputs& x) {
+         return batch_norm(x[0], x[1], x[2], Moments{x[3], x[4]}, {.eps = 1e-3, .relu = true});
+       }},
+      {"group_norm_last",
+       [](const Inputs& x) { return group_norm(channels_last(x[0]), 2, x[1], x[2], 1e-3); }},
+      {"instance_norm_last",
+       [](const Inputs& x) { return group_norm(channels_last(x[0]), x[0].size(1), {}, {}, 1e-3); }},
+      {"group_norm_plain", [](const Inputs& x) { return group_norm(x[0], 3, {}, {}, 1e-3); }},
+      {"rms_norm_plain", [](const Inputs& x) { return rms_norm(x[0], {}, 1e-3); }},
+      {"layer_norm_plain", [](const Inputs& x) { return layer_norm(x[0], {}, {}, 1e-3); }},
+      {"layer_norm_no_bias", [](const Inputs& x) { return layer_norm(x[0], x[1], {}); }},
+      attention_op("attention_causal_late", {.causal = true}),
+      {"attention_causal_mask",
+       [](const Inputs& x) { return attention(x[0], x[1], x[2], {.causal = true, .mask = x[3]}); }},
+      {"softmax_12",
+       [](const Inputs& x) {
+         return softmax(x[0], {1, 2});
+       }},
       unpool_op("unpool2d", {}),
       unpool_op("unpool2d_overlap", {.window = 3, .stride = 2}),
   };

@@ -270,6 +270,44 @@ def turned(x, interleaved):
 case("rotary", lambda x: turned(x, False), r(2, 5, 6))
 case("rotary_interleaved", lambda x: turned(x, True), r(2, 5, 6))
 
+# ---- more combinations of options ----
+case("conv1d_options", lambda x, w: F.conv1d(x, w, stride=2, padding=3, dilation=2, groups=2), r(2, 4, 9), r(6, 2, 3))
+case("conv3d_options", lambda x, w: F.conv3d(x, w, stride=(2, 1, 2), padding=(1, 0, 1), dilation=(1, 2, 1), groups=2),
+     r(1, 4, 4, 5, 4), r(2, 2, 2, 2, 3))
+case("conv3d_depthwise", lambda x, w: F.conv3d(x, w, padding=1, groups=3), r(1, 3, 3, 3, 4), r(6, 1, 3, 3, 3))
+case("conv2d_bias", lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), r(2, 3, 5, 5), r(4, 3, 3, 3), r(4))
+case("deconv1d_options", lambda x, w: F.conv_transpose1d(x, w, stride=2, padding=1, output_padding=1, dilation=2, groups=2),
+     r(2, 4, 4), r(4, 3, 3))
+case("deconv2d_depthwise", lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1, groups=3), r(2, 3, 3, 4), r(3, 1, 3, 3))
+case("deconv2d_mode", lambda x, w: 2 * F.conv_transpose2d(x, w.flip(2, 3), stride=2, padding=1), r(1, 2, 3, 4), r(2, 3, 3, 2))
+case("deconv3d_options", lambda x, w: F.conv_transpose3d(x, w, stride=(2, 1, 2), padding=(1, 0, 0), output_padding=(1, 0, 1), dilation=(1, 2, 1), groups=2),
+     r(1, 4, 2, 3, 2), r(4, 1, 2, 2, 3))
+case("max_pool2d_alpha", lambda x: 2 * F.max_pool2d(x, 3, 1, 1), r(1, 2, 4, 4))
+case("avg_pool1d", lambda x: F.avg_pool1d(x, 3, 2, 1), r(2, 3, 8))
+case("avg_pool1d_inside", lambda x: 0.5 * F.avg_pool1d(x, 3, 2, 1, count_include_pad=False), r(2, 3, 8))
+case("avg_pool3d_inside", lambda x: F.avg_pool3d(x, 3, 2, 1, count_include_pad=False), r(1, 2, 4, 3, 5))
+case("max_pool3d_options", lambda x: F.max_pool3d(x, (2, 3, 2), (1, 2, 2), (1, 1, 0)), r(1, 2, 3, 4, 4))
+case("adaptive_avg_pool1d", lambda x: F.adaptive_avg_pool1d(x, 3), r(2, 3, 7))
+case("adaptive_avg_pool3d", lambda x: F.adaptive_avg_pool3d(x, (2, 1, 3)), r(1, 2, 3, 4, 5))
+case("batch_norm_no_bias", lambda x, w: F.batch_norm(x, None, None, w, None, training=True, eps=1e-3), r(4, 3, 2), r(3))
+mean2, var2 = moments(3)
+case("batch_norm_given_2d", lambda x, w, b, m, v: F.batch_norm(x, m.detach(), v.detach(), w, b, eps=1e-3), r(4, 3), r(3), r(3), mean2, var2)
+case("batch_norm_given_relu", lambda x, w, b, m, v: torch.relu(F.batch_norm(x, m.detach(), v.detach(), w, b, eps=1e-3)),
+     r(2, 3, 2, 2, 2), r(3), r(3), mean2, var2)
+last = lambda x: x.to(memory_format=torch.channels_last)
+case("group_norm_last", lambda x, w, b: F.group_norm(last(x), 2, w, b, 1e-3), r(2, 4, 3, 2), r(4), r(4))
+case("instance_norm_last", lambda x: F.instance_norm(last(x), eps=1e-3), r(2, 3, 2, 3))
+case("group_norm_plain", lambda x: F.group_norm(x, 3, eps=1e-3), r(2, 6, 4))
+case("rms_norm_plain", lambda x: F.rms_norm(x, (5,), None, 1e-3), r(3, 5))
+case("layer_norm_plain", lambda x: F.layer_norm(x, (5,), eps=1e-3), r(4, 5))
+case("layer_norm_no_bias", lambda x, g: F.layer_norm(x, (5,), g, None, 1e-5), r(4, 5), r(5))
+# (the last query sees all keys; torch's is_causal aligns the first ones)
+late = torch.ones(3, 5).tril(2).bool()
+case("attention_causal_late", lambda q, k, v: sdpa(q, k, v, attn_mask=late), r(1, 2, 3, 4), r(1, 2, 5, 4), r(1, 2, 5, 3))
+tail = torch.tensor([1, 1, 1, 0]).bool()
+case("attention_causal_mask", lambda q, k, v, m: sdpa(q, k, v, attn_mask=torch.ones(4, 4).tril().bool() & m), r(2, 1, 4, 2), r(2, 1, 4, 2), r(2, 1, 4, 2), tail)
+case("softmax_12", lambda x: torch.softmax(x.flatten(1), 1).reshape(x.shape), r(2, 3, 4))
+
 path = pathlib.Path(__file__).parents[1] / "data" / "ops.safetensors"
 save_file(out, path)
 print(f"{sum(k.endswith('.y') for k in out)} cases, {path.stat().st_size} bytes")

@@ -1,6 +1,7 @@
 """Outputs, final states and gradients of torch.nn's recurrent layers in float64 for tests/layers/rnn_test.cpp.
 
-usage: python3 tests/reference/rnn_reference.py      (needs torch and safetensors; writes tests/data/rnn.safetensors)
+usage: python3 tests/reference/rnn_reference.py      (needs torch and safetensors; writes tests/data/rnn.safetensors
+and tests/data/pytorch_model.safetensors)
 
 CASE.x [3, 5, 4] and CASE.h0 (CASE.c0) the inputs, CASE.p.NAME the parameters, CASE.y, CASE.h (CASE.c) the results,
 CASE.wy, CASE.wh (CASE.wc) weights of the loss, CASE.gx, CASE.gh (CASE.gc) and CASE.g.NAME its gradients. Cases with
@@ -57,6 +58,26 @@ for kind, make in kinds.items():
                  make(num_layers=2, bidirectional=dirs == 2, batch_first=True), unequal)
 case("lstm_plain", torch.nn.LSTM(4, 3, bias=False, batch_first=True), False)
 case("gru_plain", torch.nn.GRU(4, 3, bias=False, batch_first=True), False)
+
+
+
+# A whole model in float32, saved as PyTorch saves it, under its own names.
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Embedding(7, 4)
+        self.lstm = torch.nn.LSTM(4, 3, num_layers=2, bidirectional=True, batch_first=True)
+        self.gru = torch.nn.GRU(6, 3, batch_first=True)
+        self.rnn = torch.nn.RNN(3, 3, nonlinearity="relu", batch_first=True)
+        self.out = torch.nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.out(self.rnn(self.gru(self.lstm(self.words(x))[0])[0])[0])
+
+
+model, ids = Model().float(), torch.tensor([[1, 6, 0, 2], [5, 5, 3, 4]])
+out["model.x"], out["model.y"] = ids, model(ids).detach()
+save_file(model.state_dict(), pathlib.Path(__file__).parents[1] / "data" / "pytorch_model.safetensors")
 
 path = pathlib.Path(__file__).parents[1] / "data" / "rnn.safetensors"
 save_file({k: v.contiguous() for k, v in out.items()}, path)

@@ -90,16 +90,6 @@ std::optional<Paths> find(const std::string& folder, std::string& looked) {
   return {};
 }
 
-std::string cache_folder(const Source& s) {
-  std::string base = variable("XDG_CACHE_HOME");
-  if (base.empty()) {
-    const std::string home = variable("HOME");
-    if (home.empty()) return "";
-    base = home + "/.cache";
-  }
-  return text(base, "/knetlayers/", s.name);
-}
-
 // $KNET_DATA itself does not say which data set lies in it, and both look alike.
 bool is_other(const Source& s, const Paths& p) {
   const Source& other = &s == &digits ? fashion : digits;
@@ -115,7 +105,7 @@ std::optional<Paths> search(const Source& s, std::string& looked) {
     }
   }
   if (auto p = find(text("/usr/share/datasets/", s.name), looked)) return p;
-  if (const std::string cache = cache_folder(s); !cache.empty()) return find(cache, looked);
+  if (const std::string cache = io::cache_folder(s.name); !cache.empty()) return find(cache, looked);
   return {};
 }
 
@@ -139,9 +129,9 @@ void fetch_one(const Source& s, std::size_t i, const std::string& folder) {
 }
 
 std::optional<Paths> fetch(const Source& s, std::string& looked) {
-  const std::string folder = cache_folder(s);
+  const std::string folder = io::cache_folder(s.name);
   if (folder.empty()) return {};
-  if (!variable("KNET_OFFLINE").empty()) {
+  if (io::offline()) {
     looked += "\n  no download: KNET_OFFLINE is set";
     return {};
   }

@@ -307,6 +307,7 @@ bool Part::body(const char* from, std::size_t n) {
   if (!started_ && !start_body()) return false;
   if (n > o_.limit - std::min(size_, o_.limit)) {
     problem_ = text("more than the ", o_.limit, " bytes expected at most");
+    restart();
     return false;
   }
   while (n > 0) {

@@ -242,6 +242,7 @@ TEST_F(Download, TooLong) {
   o.limit = 50'000;
   EXPECT_TRUE(has(error_of([&] { io::download_file(s.url + "/file.bin", target(), o); }), "at most 50000"));
   EXPECT_TRUE(has(error_of([&] { io::download_file(s.url + "/unknown", target(), o); }), "50000 bytes"));
+  EXPECT_EQ(files(), 0u);
   o.limit = body.size();
   io::download_file(s.url + "/unknown", target(), o);
   EXPECT_TRUE(read(target()) == body);

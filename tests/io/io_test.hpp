@@ -101,9 +101,7 @@ class Folder : public testing::Test {
 };
 
 /// The project's root.
-inline std::string root() {
-  return std::filesystem::absolute(__FILE__).parent_path().parent_path().parent_path().string();
-}
+inline std::string root() { return KNET_SOURCE_DIR; }
 inline std::string test_data(const std::string& name) { return root() + "/tests/data/" + name; }
 
 }  // namespace io_test

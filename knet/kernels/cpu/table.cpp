@@ -1,4 +1,7 @@
-// The tuned CPU table: the reference one with the entries replaced that this folder does better.
+// The tuned CPU table: the reference one with the entries replaced that this folder does better, if the
+// processor has the vectors that they need at least.
+#include <hwy/targets.h>
+
 #include "knet/kernels/cpu/cpu_conv.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/cpu_matmul.hpp"
@@ -57,7 +60,8 @@ Kernels make_table() {
 }  // namespace
 
 const Kernels& cpu_kernels() {
-  static const Kernels table = make_table();
+  static const Kernels table =
+      hwy::SupportedTargets() & HWY_STATIC_TARGET ? make_table() : reference_kernels();
   return table;
 }
 

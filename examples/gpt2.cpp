@@ -55,7 +55,7 @@ Tokenizer learn_tokenizer(const std::string& text, std::int64_t vocabulary) {
   return trainer.train();
 }
 
-void print_perplexity(const char* what, const models::Perplexity& p) {
+void print_perplexity(const char* what, const models::TextScore& p) {
   std::printf("%s: perplexity %.3f over %lld tokens\n", what, p.value(), static_cast<long long>(p.tokens));
   std::fflush(stdout);
 }

@@ -130,15 +130,15 @@ std::vector<std::int64_t> generate(const GPT2&, const std::vector<std::int64_t>&
 std::string generate(const GPT2&, const Tokenizer&, std::string_view prompt, const GenerateOptions& = {});
 
 /// How well a model foretells a text.
-struct Perplexity {
+struct TextScore {
   double nats = 0;          ///< mean of -log p(token | tokens before it)
   std::int64_t tokens = 0;  ///< counted ones: all but the first
   double value() const;     ///< exp(nats)
 };
 /// Windows of `length` tokens (0: all positions), each `stride` (0: half of it) after the one before; every
 /// token but the first counts once, in the first window that has it. ValueError for fewer than two ids.
-Perplexity perplexity(const GPT2&, const std::vector<std::int64_t>& ids, std::int64_t length = 0,
-                      std::int64_t stride = 0);
+TextScore perplexity(const GPT2&, const std::vector<std::int64_t>& ids, std::int64_t length = 0,
+                     std::int64_t stride = 0);
 
 /// A model and what belongs to it.
 struct GPT2WithTokenizer {

@@ -63,9 +63,9 @@ std::string generate(const GPT2& model, const Tokenizer& tokenizer, std::string_
   return tokenizer.decode(generate(model, ids, o));
 }
 
-double Perplexity::value() const { return std::exp(nats); }
+double TextScore::value() const { return std::exp(nats); }
 
-Perplexity perplexity(const GPT2& model, const Ids& ids, Int length, Int stride) {
+TextScore perplexity(const GPT2& model, const Ids& ids, Int length, Int stride) {
   const auto n = static_cast<Int>(ids.size());
   if (length == 0) length = model.config.positions;
   if (stride == 0) stride = std::max<Int>(length / 2, 1);

@@ -81,7 +81,7 @@ TEST(GPT2, PerplexityCountsEveryTokenOnce) {
                          Tensor{ids[static_cast<std::size_t>(at)]})
                .item();
   }
-  const Perplexity p = perplexity(m, ids, 10, 4);
+  const TextScore p = perplexity(m, ids, 10, 4);
   EXPECT_EQ(p.tokens, 49);
   EXPECT_NEAR(p.nats, sum / 49, 1e-4);
   EXPECT_NEAR(p.value(), std::exp(sum / 49), 1e-2);

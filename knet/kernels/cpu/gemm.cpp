@@ -318,7 +318,7 @@ void run(const Gemm<T>& given) {
   if (along_k && g.m <= dot_rows && g.k >= 2 * lanes<T>()) return dot_product(g);
   if (g.b && g.n <= 4 && g.m >= 16 && g.ak == 1 && g.k >= 4 * lanes<T>()) return dot_product(g);
   if (g.m == 1 && g.b && g.bn == 1 && g.k * g.n * static_cast<Int>(sizeof(T)) >= long_row_bytes) {
-    parallel_for(g.n, 1024, [&](Int n0, Int n1) { long_row(g, n0, n1); });
+    parallel_for(g.n, 128, [&](Int n0, Int n1) { long_row(g, n0, n1); });
     return;
   }
   blocked(g);

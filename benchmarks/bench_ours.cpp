@@ -31,16 +31,17 @@ struct Start {
   }
 };
 
-Workload mlp_train() {
+Workload mlp_train(std::int64_t batch = 100) {
   struct State {
     Start start{{784, 100, 50, 10}, 1};
     MLP model{{784, 100, 50, 10}};
-    Tensor x = tensor(bench::uniform(10, 100 * 784, 0, 1), {100, 784}),
-           y = tensor(bench::integers(11, 100, 10), {100});
+    Tensor x, y;
     Optimizer sgd{model, SGD{.lr = 0.1}};
     double loss = 0;
   };
   auto s = std::make_shared<State>();
+  s->x = tensor(bench::uniform(10, static_cast<std::size_t>(batch) * 784, 0, 1), {batch, 784});
+  s->y = tensor(bench::integers(11, static_cast<std::size_t>(batch), 10), {batch});
   Workload w;
   w.reset = [s] { s->start.reset(s->model); };
   w.step = [s] {
@@ -238,7 +239,7 @@ int main(int argc, char** argv) {
     w.step();
     return w.check();
   };
-  side.workloads = {{"mlp_train", mlp_train},
+  side.workloads = {{"mlp_train", [] { return mlp_train(); }},
                     {"mlp_infer_1", [] { return mlp_infer(1); }},
                     {"mlp_infer_100", [] { return mlp_infer(100); }},
                     {"mlp_infer_1_compiled", [] { return mlp_infer(1, true); }},
@@ -252,6 +253,10 @@ int main(int argc, char** argv) {
                     {"matmul_256", [] { return square_matmul(256); }},
                     {"matmul_1024", [] { return square_matmul(1024); }},
                     {"softmax_64x1000", softmax_rows}};
+  for (const int n : bench::batch_sizes) {
+    side.workloads.push_back({"mlp_train@" + std::to_string(n), [n] { return mlp_train(n); }});
+    side.workloads.push_back({"mlp_infer@" + std::to_string(n), [n] { return mlp_infer(n); }});
+  }
   ours::add_vision(side.workloads);
   ours::add_sequences(side.workloads);
   return bench::run(argc, argv, side);

@@ -50,16 +50,17 @@ struct Mlp {
   }
 };
 
-Workload mlp_train() {
+Workload mlp_train(std::int64_t batch = 100) {
   struct State {
     Mlp model{{784, 100, 50, 10}, 1};
-    Tensor x = tensor(bench::uniform(10, 100 * 784, 0, 1), {100, 784}),
-           y = tensor(bench::integers(11, 100, 10), {100});
+    Tensor x, y;
     std::vector<Tensor> parameters = model.parameters();
     torch::optim::SGD sgd{parameters, torch::optim::SGDOptions(0.1)};
     double loss = 0;
   };
   auto s = std::make_shared<State>();
+  s->x = tensor(bench::uniform(10, static_cast<std::size_t>(batch) * 784, 0, 1), {batch, 784});
+  s->y = tensor(bench::integers(11, static_cast<std::size_t>(batch), 10), {batch});
   Workload w;
   w.reset = [s] { s->model.reset(); };
   w.step = [s] {
@@ -275,7 +276,7 @@ int main(int argc, char** argv) {
     w.step();
     return w.check();
   };
-  side.workloads = {{"mlp_train", mlp_train},
+  side.workloads = {{"mlp_train", [] { return mlp_train(); }},
                     {"mlp_infer_1", [] { return mlp_infer(1); }},
                     {"mlp_infer_100", [] { return mlp_infer(100); }},
                     {"gan_step", gan_step},
@@ -288,6 +289,10 @@ int main(int argc, char** argv) {
                     {"matmul_256", [] { return matmul(256); }},
                     {"matmul_1024", [] { return matmul(1024); }},
                     {"softmax_64x1000", softmax}};
+  for (const int n : bench::batch_sizes) {
+    side.workloads.push_back({"mlp_train@" + std::to_string(n), [n] { return mlp_train(n); }});
+    side.workloads.push_back({"mlp_infer@" + std::to_string(n), [n] { return mlp_infer(n); }});
+  }
   peer::add_vision(side.workloads);
   peer::add_sequences(side.workloads);
   return bench::run(argc, argv, side);

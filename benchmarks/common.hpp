@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,9 +83,10 @@ struct Workload {
   double per_step = 1;  // operations in one step, for those too short to be timed alone
 };
 struct Entry {
-  std::string name;
+  std::string name;  // those of a row that is measured at several batch sizes end in @ and the size
   std::function<Workload()> make;
 };
+inline constexpr int batch_sizes[] = {1, 4, 16, 64, 256, 1024};
 struct Side {
   std::string title;  // library and version
   std::vector<Entry> workloads;
@@ -129,34 +132,66 @@ class Runner {
   double check_ = 0;
 };
 
+inline const Entry& find(const Side& side, const std::string& name) {
+  for (const Entry& e : side.workloads)
+    if (e.name == name) return e;
+  throw std::invalid_argument("there is no workload " + name);
+}
+
 // Speaks with compare.py: a name a line comes in, "name milliseconds check" goes out.
 inline void serve(const Side& side) {
   std::map<std::string, Runner> runners;
   for (std::string name; std::getline(std::cin, name);) {
-    const auto entry = std::find_if(side.workloads.begin(), side.workloads.end(),
-                                    [&](const Entry& e) { return e.name == name; });
-    if (entry == side.workloads.end()) {
-      std::printf("%s unknown\n", name.c_str());
-    } else {
-      auto it = runners.find(name);
-      if (it == runners.end()) {
-        // One model at a time: the others' memory is not this one's business.
-        runners.clear();
-        it = runners.emplace(name, Runner(entry->make())).first;
-      }
-      const double ms = it->second.batch();
-      std::printf("%s %.9g %.9g\n", name.c_str(), ms, it->second.check());
+    auto it = runners.find(name);
+    if (it == runners.end()) {
+      // One model at a time: the others' memory is not this one's business.
+      runners.clear();
+      it = runners.emplace(name, Runner(find(side, name).make())).first;
     }
+    const double ms = it->second.batch();
+    std::printf("%s %.9g %.9g\n", name.c_str(), ms, it->second.check());
     std::fflush(stdout);
   }
+}
+
+// A line of /proc/self/status, in MB.
+inline double status_mb(const std::string& field) {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.compare(0, field.size(), field) == 0) return std::stod(line.substr(field.size() + 1)) / 1024;
+  return 0;
+}
+// MB that the process needs at most in steps of a workload, beyond what it needs after a first small model.
+inline double peak_memory(const Side& side, const std::string& name) {
+  side.first_step();
+  const double before = status_mb("VmRSS");
+  const Workload w = find(side, name).make();
+  w.reset();
+  w.step();
+  // The vectors that the model was made from do not count: the peak starts again from what is in use.
+  std::ofstream("/proc/self/clear_refs") << "5";
+  for (int i = 0; i < 3; ++i) w.step();
+  return status_mb("VmHWM") - before;
+}
+
+// What an instruction counter is told to look at: one step in the steady state.
+extern "C" [[gnu::noinline]] inline void bench_counted(const Workload& w) { w.step(); }
+inline void count(const Side& side, const std::string& name) {
+  const Workload w = find(side, name).make();
+  w.reset();
+  for (int i = 0; i < 3; ++i) w.step();
+  bench_counted(w);
 }
 
 inline int run(int argc, char** argv, const Side& side) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   const auto has = [&](const char* a) { return std::find(args.begin(), args.end(), a) != args.end(); };
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    if (args[i] != "--threads") continue;
-    const int n = i + 1 < args.size() ? std::atoi(args[i + 1].c_str()) : 0;
+  const auto value = [&](const char* a) {
+    const auto it = std::find(args.begin(), args.end(), a);
+    return it == args.end() || it + 1 == args.end() ? std::string() : *(it + 1);
+  };
+  if (has("--threads")) {
+    const int n = std::atoi(value("--threads").c_str());
     if (n < 1) return std::fprintf(stderr, "--threads needs a number from 1\n"), 2;
     side.set_threads(n);
   }
@@ -170,8 +205,15 @@ inline int run(int argc, char** argv, const Side& side) {
       std::fflush(stdout);
     } else if (has("--serve")) {
       serve(side);
+    } else if (has("--memory")) {
+      std::printf("%.1f\n", peak_memory(side, value("--memory")));
+    } else if (has("--count")) {
+      count(side, value("--count"));
     } else {
-      std::fprintf(stderr, "usage: %s --list | --title | (--serve | --first-step) [--threads N]\n", argv[0]);
+      std::fprintf(stderr,
+                   "usage: %s --list | --title | (--serve | --first-step | --memory NAME | --count NAME) "
+                   "[--threads N]\n",
+                   argv[0]);
       return 2;
     }
   } catch (const std::exception& e) {

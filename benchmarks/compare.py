@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the same workloads in this library and in LibTorch, in turn, and prints a table.
 
-usage: compare.py DIR [NAME...] [--json FILE] [--threads 1,2] [--rounds 15] [--peer bench_torch]
+usage: compare.py DIR [NAME...] [--json FILE] [--compare FILE] [--threads 1,2] [--rounds 15] [--quick] [--scaling]
+                  [--memory] [--peer bench_torch]
 
 DIR is where the benchmark programs were built. Without names every workload runs. README.md has the method.
 """
@@ -14,18 +15,57 @@ import subprocess
 import sys
 import time
 
-# Floating-point operations of one step, products of matrices only (two per multiply-add).
+# Floating-point operations of one step, products of matrices only (two per multiply-add), convolutions by the direct
+# sum. A training step has three products for each of inference, but for the input gradient of the first layer.
+
+
+def conv(batch, size, kernel, channels_in, channels_out):
+    return 2 * batch * size**2 * kernel**2 * channels_in * channels_out
+
+
+def lstm(tokens, features, hidden, gates=4):
+    return 2 * tokens * gates * hidden * (features + hidden)
+
+
 MLP = 2 * (784 * 100 + 100 * 50 + 50 * 10)
+CNN = conv(100, 24, 5, 1, 12) + conv(100, 8, 5, 12, 12) + 200 * (192 * 13 + 13 * 10)
+LENET = conv(100, 24, 5, 1, 20) + conv(100, 8, 5, 20, 50) + 200 * (800 * 500 + 500 * 10)
+RESNET18, RESNET50 = 3.628e9, 8.178e9  # an image of 224 x 224
+S2S = lstm(64 * 15, 9, 128) + lstm(64 * 16, 9, 128) + 2 * 64 * 16 * 128 * 11
+LSTM2 = 2 * lstm(32 * 64, 256, 256)
+GRU = lstm(32 * 64, 256, 256, 3)
+LM = lstm(32 * 64, 256, 256) + 2 * 32 * 64 * 256 * 5000
+ATTENTION = 2 * 64 * 64 * 256 * 2  # the scores of a sentence, and what they weigh
+LAYER = 16 * (2 * 64 * (4 * 256**2 + 2 * 256 * 1024) + ATTENTION)
+PACKED = sum(2 * (64 - 2 * (i // 2) * 15 // 8) for i in range(0, 32, 2))  # words
 FLOPS = {
-    # forward, weight gradients, and input gradients of all layers but the first
     "mlp_train": 100 * (3 * MLP - 2 * 784 * 100),
     "mlp_infer_1": MLP,
     "mlp_infer_100": 100 * MLP,
+    "cnn_train": 3 * CNN - conv(100, 24, 5, 1, 12),
+    "cnn_infer_100": CNN,
+    "lenet_train": 3 * LENET - conv(100, 24, 5, 1, 20),
     # fakes 32 forward; discriminator 64 forward and weight gradients (and the last layer's input gradient);
     # generator 64: forward and input gradient of both, weight gradients of the generator
     "gan_step": 2 * (32 * (256 * 512 + 512 * 784)
                      + 64 * (2 * (784 * 512 + 512) + 512)
                      + 64 * (2 * (256 * 512 + 512 * 784) + 512 * 784 + 2 * (784 * 512 + 512))),
+    "s2s_train": 3 * S2S,
+    "s2s_infer": S2S,
+    "lstm_train": 3 * LSTM2 - 2 * 32 * 64 * 4 * 256**2,
+    "lstm_packed": 6 * lstm(PACKED, 256, 256) - 2 * PACKED * 4 * 256**2,
+    "lstm_step_1": 2 * lstm(1, 256, 256),
+    "gru_train": 3 * GRU - 2 * 32 * 64 * 3 * 256**2,
+    "lm_train": 3 * LM,
+    "transformer_train": 3 * LAYER - 2 * 16 * 64 * 3 * 256**2,
+    "transformer_infer": LAYER,
+    # two products forward, five backward (the scores are computed again rather than kept)
+    "attention_2048": 7 * 2 * 8 * 2048**2 * 64,
+    "resnet18_infer_1": RESNET18,
+    "resnet18_infer_8": 8 * RESNET18,
+    "resnet18_train_8": 8 * 3 * RESNET18 - conv(8, 112, 7, 3, 64),
+    "resnet50_infer_1": RESNET50,
+    "resnet50_infer_8": 8 * RESNET50,
     "matmul_64": 2 * 64**3,
     "matmul_256": 2 * 256**3,
     "matmul_1024": 2 * 1024**3,
@@ -155,6 +195,46 @@ def measure(sides, rounds):
     return samples, checks
 
 
+def peak_memory(programs, settings, names, threads):
+    """A table of what a step of each workload needs at most, in MB beyond what each library needs for a small model."""
+    ours, peer = programs
+    ask = lambda program, name, extra: float(subprocess.run(
+        [program, "--memory", name, "--threads", str(threads)], text=True, stdout=subprocess.PIPE, check=True,
+        env=environment(threads, extra)).stdout)
+    print(f"{'workload':26}{'threads':>8}{'ours, MB':>10}{'peer, MB':>10}  peer's setting")
+    for name in names:
+        mine = min(ask(ours, name, {}) for _ in range(3))
+        theirs = {k: min(ask(peer, name.removesuffix(COMPILED), e) for _ in range(3))
+                  for k, e in settings(name).items()} if peer else {}
+        best = min(theirs, key=theirs.get) if theirs else None
+        print(f"{name:26}{threads:8}{mine:10.1f}{f'{theirs[best]:10.1f}' if best else '':>10}  {best or ''}", flush=True)
+
+
+def against(rows, old):
+    """Prints our times beside those of an earlier --json file; how many became slower by more than a tenth."""
+    before = {(r["name"], r["threads"]): r for r in json.loads(pathlib.Path(old).read_text())}
+    slower = 0
+    print(f"\n{'workload':26}{'threads':>8}{'before':>11}{'now':>11}{'change':>9}{'ratio before':>14}{'now':>7}")
+    for r in rows:
+        o = before.get((r["name"], r["threads"]))
+        if o is None:
+            continue
+        change = r["ours_ms"] / o["ours_ms"] - 1
+        # On another day the machine is another one: where there is a peer, it tells by how much.
+        if r["ratio"] and o["ratio"]:
+            slow = change > 0.1 and r["ratio"] < 0.9 * o["ratio"]
+        else:
+            slow = change > 0.1
+        slower += slow
+        print(f"{r['name']:26}{r['threads']:8}{short(o['ours_ms']):>11}{short(r['ours_ms']):>11}{100 * change:>+8.0f}%"
+              f"{number(o['ratio']):>14}{number(r['ratio']):>7}{'  SLOWER' if slow else ''}")
+    return slower
+
+
+def number(x):
+    return f"{x:.2f}" if x else "-"
+
+
 def short(ms):
     if ms < 1e-3:
         return f"{ms * 1e6:.0f} ns"
@@ -170,9 +250,15 @@ def main():
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--compare", metavar="FILE", help="an earlier --json file; fails when a row became slower")
+    parser.add_argument("--quick", action="store_true", help="two threads and five rounds, under ten minutes")
+    parser.add_argument("--scaling", action="store_true", help="the rows measured at several batch sizes")
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of time")
     parser.add_argument("--as-installed", action="store_true", help="LibTorch with no settings of ours")
     parser.add_argument("--peer", default="bench_torch", help="another build of the peer's program in DIR")
     args = parser.parse_intermixed_args()
+    if args.quick:
+        args.threads, args.rounds = "2", 5
     programs = pathlib.Path(args.dir)
     ours, peer = str(programs / "bench_ours"), str(programs / args.peer)
     if not os.path.exists(ours):
@@ -191,9 +277,23 @@ def main():
     unknown = [n for n in args.names if n not in known]
     if unknown:
         sys.exit(f"compare.py: no workload {', '.join(unknown)}; there are {', '.join(known)}")
-    names = args.names or known
+    names = args.names or [n for n in known if ("@" in n) == args.scaling]
     peer_title = (subprocess.run([peer, "--title"], text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
                   if with_peer else None)
+
+    def wanted(name):
+        """The peer's settings for a workload."""
+        if args.as_installed:
+            return {"plain": {}}
+        return PEER_SETTINGS | (CHANNELS_LAST if name.startswith(IMAGES) else {})
+
+    if args.memory:
+        # Only the order of the channels matters here; a malloc that keeps memory would count against the peer.
+        settings = lambda name: {k: e for k, e in wanted(name).items() if k == "plain"} | (
+            {"last": {"KNET_BENCH_CHANNELS_LAST": "1"}} if name.startswith(IMAGES) else {})
+        for threads in thread_counts:
+            peak_memory((ours, peer if with_peer else None), settings, [n for n in names if n != "startup"], threads)
+        return 0
 
     warnings, rows, failed = [], [], False
     load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
@@ -203,24 +303,22 @@ def main():
         warnings.append(f"{max(thread_counts)} threads on {cores} processors")
 
     print(f"{'workload':26}{'threads':>8}{'ours':>11}{peer_title or '':>17}{'ratio':>7}"
-          f"{'GFLOP/s':>9}{'of peak':>9}  peer's setting")
+          f"{'GFLOP/s':>9}{'of peak':>9}{'ceiling':>9}  peer's setting")
     for threads in thread_counts:
         fma = subprocess.run([str(programs / "bench_peak"), "--fma", "--threads", str(threads)], text=True,
                              stdout=subprocess.PIPE, check=True, env=environment(threads, {})).stdout.split()
         peak = float(fma[2])
         server = Server(ours, threads, {})
-        settings = {"plain": {}} if args.as_installed else PEER_SETTINGS
         all_peers = {}
 
         def servers(name):
             """The peer's processes for a workload, started when they are first needed."""
             if not with_peer:
                 return {}
-            wanted = settings | (CHANNELS_LAST if name.startswith(IMAGES) and not args.as_installed else {})
-            for k, extra in wanted.items():
+            for k, extra in wanted(name).items():
                 if k not in all_peers:
                     all_peers[k] = Server(peer, threads, extra)
-            return {k: all_peers[k] for k in wanted}
+            return {k: all_peers[k] for k in wanted(name)}
 
         for name in names:
             peers = servers(name)
@@ -241,9 +339,10 @@ def main():
             rate = flops / ms / 1e6 if flops else None
             print(f"{name:26}{threads:8}{short(ms):>11}{short(peer_ms) if best else '':>17}"
                   f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{rate:.0f}' if rate else '-':>9}"
-                  f"{f'{100 * rate / peak:.0f} %' if rate else '-':>9}  {best or ''}", flush=True)
+                  f"{f'{100 * rate / peak:.0f} %' if rate else '-':>9}"
+                  f"{number(peer_ms * peak * 1e6 / flops if best and flops else None):>9}  {best or ''}", flush=True)
             rows.append({"name": name, "threads": threads, "ours_ms": ms, "peer": peer_title, "peer_ms": peer_ms,
-                         "ratio": peer_ms / ms if best else None})
+                         "ratio": peer_ms / ms if best else None, "gflops": rate, "peak_gflops": peak})
             if wrong:
                 failed = True
                 print(f"  DIFFERENT RESULTS: ours {checks['ours']:.9g}, "
@@ -262,13 +361,15 @@ def main():
                                     f"over {100 * spread:.0f} % of the median")
         for s in (server, *all_peers.values()):
             s.close()
-        print(f"{'machine, f32 multiply-adds':26}{threads:8}{'':35}{peak:9.0f}{'100 %':>9}")
+        print(f"{'machine, f32 multiply-adds':26}{threads:8}{'':35}{peak:9.0f}{'100 %':>9}", flush=True)
     if warnings:
         print("\nThe machine was not quiet; trust these figures less:")
         for w in warnings:
             print(f"  {w}")
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
+    if args.compare and against(rows, args.compare):
+        failed = True
     return 1 if failed else 0
 
 

@@ -96,6 +96,8 @@ void ours::add_vision(std::vector<bench::Entry>& all) {
   all.push_back({"resnet50_infer_1", [=] { return inference(resnet50(), {1, 3, 224, 224}); }});
   all.push_back({"resnet50_infer_8", [=] { return inference(resnet50(), {8, 3, 224, 224}); }});
   all.push_back({"cnn_infer_100_compiled", [=] { return inference(Cnn{}, digits, true); }});
+  for (const int n : bench::batch_sizes)
+    all.push_back({"cnn_infer@" + std::to_string(n), [=] { return inference(Cnn{}, {n, 1, 28, 28}); }});
   for (const std::int64_t n : {1, 8}) {
     const Shape images{n, 3, 224, 224};
     const std::string end = "_infer_" + std::to_string(n) + "_compiled";

@@ -189,4 +189,6 @@ void peer::add_vision(std::vector<bench::Entry>& all) {
                  }});
   all.push_back({"resnet50_infer_1", [=] { return inference(resnet50(), {1, 3, 224, 224}); }});
   all.push_back({"resnet50_infer_8", [=] { return inference(resnet50(), {8, 3, 224, 224}); }});
+  for (const int n : bench::batch_sizes)
+    all.push_back({"cnn_infer@" + std::to_string(n), [=] { return inference(cnn(), {n, 1, 28, 28}); }});
 }

@@ -3,6 +3,10 @@
 // All global state is constant-initialised and never destroyed, so blocks may come back at any time: from
 // static destructors and from threads whose thread_local objects are already gone. Free blocks in the shared
 // lists are linked through their own first bytes.
+//
+// A large request takes the smallest free block of up to twice its size: the blocks of a training step come
+// in many sizes, and by far not all are in use at once. So a large block knows its class, in front of its
+// first byte.
 #include "knet/device/pool.hpp"
 
 #include <atomic>
@@ -20,22 +24,38 @@ constexpr std::size_t alignment = 64;
 constexpr int local_classes = 52;        // classes up to 1 MiB are kept per thread
 constexpr int local_blocks = 8;          // blocks of each class that a thread keeps
 constexpr int batch = local_blocks / 2;  // blocks moved between a thread and the shared list under one lock
-constexpr int class_count = 4 * 57;
 constexpr std::size_t largest = std::size_t{1} << 62;
 
-// Classes hold 1, 2, 3, 4 | 5, 6, 7, 8 | 10, 12, 14, 16 | 20, 24, ... times 64 bytes.
+// Up to 1 MiB classes hold 1, 2, 3, 4 | 5, 6, 7, 8 | 10, 12, 14, 16 | 20, 24, ... units, above it 17, 18, ...
+// 32 | 34, 36, ... times 1,024 units of 64 bytes: a sixteenth of a large block matters more than a few more
+// lists.
+constexpr int large_steps = 16;
+constexpr int first_large =
+    10 * large_steps + large_steps;  // number of 17 * 1,024 units, counted like the small ones
+constexpr int class_count = local_classes + 47 * large_steps;
+constexpr int fitting =
+    large_steps;  // classes above that of a large request in which a free block is looked for
+
 constexpr int class_of(std::size_t bytes) {
   const std::size_t v = bytes > alignment ? (bytes - 1) / alignment : 0;
   if (v < 4) return static_cast<int>(v);
-  const int shift = static_cast<int>(std::bit_width(v)) - 3;
-  return 4 * shift + static_cast<int>(v >> shift);
+  if (bytes <= std::size_t{1} << 20) {
+    const int shift = static_cast<int>(std::bit_width(v)) - 3;
+    return 4 * shift + static_cast<int>(v >> shift);
+  }
+  const int shift = static_cast<int>(std::bit_width(v)) - 5;
+  return local_classes - first_large + large_steps * shift + static_cast<int>(v >> shift);
 }
 constexpr std::size_t class_bytes(int c) {
   if (c < 4) return static_cast<std::size_t>(c + 1) * alignment;
-  return (static_cast<std::size_t>(c % 4 + 5) << (c / 4 - 1)) * alignment;
+  if (c < local_classes) return (static_cast<std::size_t>(c % 4 + 5) << (c / 4 - 1)) * alignment;
+  const int i = c - local_classes + first_large;
+  return (static_cast<std::size_t>(i % large_steps + large_steps + 1) << (i / large_steps - 1)) * alignment;
 }
 static_assert(class_bytes(local_classes - 1) == 1 << 20);
 static_assert(class_of((1 << 20) + 1) == local_classes && class_of(largest) < class_count);
+static_assert(class_bytes(class_of(123456789)) >= 123456789);
+static_assert(class_bytes(class_of(123456789) - 1) < 123456789);
 
 struct FreeBlock {
   FreeBlock* next;
@@ -62,7 +82,7 @@ struct ThreadCache {
   void* block[local_classes][local_blocks]{};
 };
 
-constinit SharedList shared[class_count];
+constinit SharedList shared[class_count + fitting];
 constinit std::atomic<std::size_t> in_use{0}, peak{0},
     held{0};  // held: bytes got from the system, not returned
 constinit std::atomic<std::uint64_t> system_requests{0},
@@ -74,8 +94,13 @@ constinit thread_local memory::Reserve* reserve = nullptr;  // of the plan that 
 constinit thread_local bool hoarding = false;
 constinit thread_local HoardedBlock* hoard = nullptr;
 
+// What stands in front of a large block; it keeps the alignment.
+constexpr std::size_t header = alignment;
+bool is_large(int c) { return c >= local_classes; }
+int& class_of_large(void* p) { return *reinterpret_cast<int*>(static_cast<char*>(p) - header); }
+
 void free_to_system(void* p, int c) {
-  std::free(p);
+  std::free(is_large(c) ? static_cast<char*>(p) - header : p);
   held.fetch_sub(class_bytes(c), std::memory_order_relaxed);
 }
 
@@ -89,7 +114,7 @@ void share(int c, void* const* blocks, int n) {
     list.head = b;
   }
 }
-// Takes up to n blocks from it.
+// Takes up to n blocks from the list of a class.
 int take(int c, void** blocks, int n) {
   SharedList& list = shared[c];
   std::lock_guard lock(list.mutex);
@@ -163,11 +188,11 @@ void count_use(std::size_t bytes) {
 }
 
 void* from_system(int c, std::size_t asked) {
-  const std::size_t bytes = class_bytes(c);
-  void* p = std::aligned_alloc(alignment, bytes);
+  const std::size_t bytes = class_bytes(c), before = is_large(c) ? header : 0;
+  void* p = std::aligned_alloc(alignment, before + bytes);
   if (!p) {  // what lies unused in other sizes may be enough
     release_all();
-    p = std::aligned_alloc(alignment, bytes);
+    p = std::aligned_alloc(alignment, before + bytes);
   }
   if (!p) {
     fail<Error>("out of memory: ", asked, " bytes asked for, ", in_use.load(), " in use, ",
@@ -175,21 +200,26 @@ void* from_system(int c, std::size_t asked) {
   }
   held.fetch_add(bytes, std::memory_order_relaxed);
   system_requests.fetch_add(1, std::memory_order_relaxed);
+  if (!is_large(c)) return p;
+  p = static_cast<char*>(p) + header;
+  class_of_large(p) = c;
   return p;
 }
 
 [[gnu::noinline]] void* allocate_slowly(int c, std::size_t asked) {
   enroll();
   void* p = nullptr;
-  if (reserve && c >= local_classes) p = reserve->take(c);
-  if (p) {
-  } else if (c < local_classes && local.capacity) {
+  if (is_large(c)) {
+    if (reserve) p = reserve->take(c);
+    for (int fit = c; !p && fit <= c + fitting; ++fit) take(fit, &p, 1);
+  } else if (local.capacity) {
     local.count[c] = take(c, local.block[c], batch);
     if (local.count[c]) p = local.block[c][--local.count[c]];
   } else {
     take(c, &p, 1);
   }
   if (!p) p = from_system(c, asked);
+  if (is_large(c)) c = class_of_large(p);
   if (local.left)
     other_requests.fetch_add(1, std::memory_order_relaxed);
   else
@@ -206,8 +236,8 @@ void* from_system(int c, std::size_t asked) {
     hoard = b;
     return;
   }
-  if (reserve && c >= local_classes && reserve->keep(c, p)) return;
-  if (c >= local_classes || !local.capacity) return share(c, &p, 1);
+  if (reserve && is_large(c) && reserve->keep(c, p)) return;
+  if (is_large(c) || !local.capacity) return share(c, &p, 1);
   int& n = local.count[c];
   if (n == local_blocks) {  // the oldest go: the newest are still in the processor's caches
     share(c, local.block[c], batch);
@@ -234,7 +264,8 @@ void* allocate(std::size_t bytes) {
 
 void deallocate(void* p, std::size_t bytes) noexcept {
   if (!p) return;
-  const int c = class_of(bytes);
+  int c = class_of(bytes);
+  if (is_large(c)) c = class_of_large(p);
   in_use.fetch_sub(class_bytes(c), std::memory_order_relaxed);
   if (c < local_classes && local.count[c] < local.capacity) [[likely]] {
     local.block[c][local.count[c]++] = p;
@@ -266,7 +297,7 @@ Reserve::Use::Use(Reserve& r) : outer_(std::exchange(reserve, &r)) {}
 Reserve::Use::~Use() { reserve = outer_; }
 void* Reserve::take(int size_class) {
   for (int i = count_; i-- > 0;) {
-    if (kept_[i].size_class != size_class) continue;
+    if (kept_[i].size_class < size_class || kept_[i].size_class > size_class + fitting) continue;
     void* p = kept_[i].block;
     kept_[i] = kept_[--count_];
     return p;

@@ -361,6 +361,10 @@ Plan detail::compile(const PlannedModel& model, std::span<const Tensor* const> e
     for (const Tensor& t : x) others.push_back(other_values(t, part));
     compare(call(model, others), PlanBuilder::call(Plan(plan), others));
   }
+  // What recording and comparing took goes back to the system; one more call leaves the blocks the plan asks
+  // for.
+  release_memory();
+  PlanBuilder::call(plan, x);
   return plan;
 }
 

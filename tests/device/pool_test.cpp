@@ -73,6 +73,40 @@ TEST_F(Pool, RoundsUpByNoMoreThanAQuarter) {
   }
 }
 
+TEST_F(Pool, RoundsUpLargeBlocksByNoMoreThanASixteenth) {
+  for (std::size_t bytes = (std::size_t{1} << 20) + 1; bytes < std::size_t{1} << 26;
+       bytes += bytes / 13 + 1) {
+    void* p = memory::allocate(bytes);
+    const std::size_t used = memory_stats(cpu).in_use - start_.in_use;
+    EXPECT_GE(used, bytes);
+    EXPECT_LE(used, bytes + bytes / 16) << bytes;
+    memory::deallocate(p, bytes);
+    release_memory(cpu);
+  }
+}
+
+TEST_F(Pool, ALargeRequestTakesAFreeBlockOfUpToTwiceItsSize) {
+  constexpr std::size_t mib = 1 << 20;
+  release_memory(cpu);
+  void* big = memory::allocate(6 * mib);
+  memory::deallocate(big, 6 * mib);
+  void* p = memory::allocate(3 * mib);
+  EXPECT_EQ(p, big);
+  std::memset(p, 1, 3 * mib);
+  // It counts with its real size, and serves the larger request again.
+  EXPECT_GE(memory_stats(cpu).in_use - start_.in_use, 6 * mib);
+  memory::deallocate(p, 3 * mib);
+  EXPECT_EQ(memory_stats(cpu).in_use, start_.in_use);
+  p = memory::allocate(6 * mib);
+  EXPECT_EQ(p, big);
+  std::memset(p, 2, 6 * mib);
+  memory::deallocate(p, 6 * mib);
+  // Less than half would waste too much.
+  p = memory::allocate(2 * mib);
+  EXPECT_NE(p, big);
+  memory::deallocate(p, 2 * mib);
+}
+
 TEST_F(Pool, StatisticsCountBytesAndRequests) {
   void* a = memory::allocate(1024);
   void* b = memory::allocate(4096);

@@ -2,8 +2,8 @@
 // state asks the system for nothing: page faults cost more than arithmetic on fresh memory.
 //
 // Sizes are rounded up to four steps per power of two; each thread keeps a few blocks of its own and the rest
-// wait in one locked list per size. Over 1 MiB a free block of up to twice the size serves as well. All blocks
-// are aligned to 64 bytes.
+// wait in one locked list per size. Over 1 MiB a free block of up to twice the size serves as well. All
+// blocks are aligned to 64 bytes.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -67,6 +67,26 @@ inline std::vector<float> parameter(const std::string& name, const std::vector<s
   const double a = std::sqrt(3.0 * static_cast<double>(size[0]) / static_cast<double>(n));
   return uniform(seed, n, -a, a);
 }
+// A sentence for Morse: characters of words (ids from 4 to 49), and what to write for each: letters (4 to
+// 48), then tags (49 to 112).
+struct MorseWords {
+  std::vector<std::vector<std::int64_t>> characters, letters, tags;
+  MorseWords() {
+    const auto some = [](std::uint32_t seed, std::int64_t least, std::int64_t most, std::int64_t first,
+                         std::int64_t below) {
+      const auto n = static_cast<std::size_t>(least) +
+                     static_cast<std::size_t>(number(seed, 99) * static_cast<double>(most - least + 1));
+      std::vector<std::int64_t> v = integers(seed, n, below - first);
+      for (auto& x : v) x += first;
+      return v;
+    };
+    for (std::uint32_t w = 0; w < 12; ++w) {
+      characters.push_back(some(200 + w, 2, 12, 4, 50));
+      letters.push_back(some(300 + w, 2, 8, 4, 49));
+      tags.push_back(some(400 + w, 1, 8, 49, 113));
+    }
+  }
+};
 // One number that depends on every element and its place.
 inline double digest(const float* p, std::size_t n) {
   double s = 0;

@@ -1,4 +1,5 @@
 // Recurrent networks and attention, this library's side. Batches come first, [batch, time, features].
+#include "knet/models/morse.hpp"
 #include "ours.hpp"
 
 namespace {
@@ -126,6 +127,22 @@ Workload lm_train() {
       SGD{.lr = 0.1});
 }
 
+// A sentence of 12 words; making its batch is part of the step.
+Workload morse_train() {
+  const bench::MorseWords words;
+  std::vector<models::MorseItem> sentence;
+  for (std::size_t i = 0; i < words.characters.size(); ++i) {
+    std::vector<std::int64_t> symbols = words.letters[i];
+    symbols.insert(symbols.end(), words.tags[i].begin(), words.tags[i].end());
+    sentence.push_back(
+        {.characters = words.characters[i], .candidates = {{.symbols = symbols}}, .known = true});
+  }
+  return training(
+      models::Morse{.config = {.hidden = {128, 128, 128, 128}, .dropout = 0},
+                    .sizes = {.characters = 46, .letters = 45, .tags = 64}},
+      [sentence](const models::Morse& m) { return m.loss(models::morse_batch({sentence})); }, SGD{.lr = 0.1});
+}
+
 Transformer encoder_layer() { return {.size = 256, .heads = 8, .hidden = 1024, .dropout = 0}; }
 Workload transformer_train() {
   return training(
@@ -179,6 +196,7 @@ void ours::add_sequences(std::vector<bench::Entry>& all) {
   all.push_back({"lstm_step_1_compiled", lstm_step_compiled});
   all.push_back({"gru_train", [] { return recurrent<GRU>(1); }});
   all.push_back({"lm_train", lm_train});
+  all.push_back({"morse_train", morse_train});
   all.push_back({"transformer_train", transformer_train});
   all.push_back({"transformer_infer", transformer_infer});
   all.push_back({"transformer_infer_compiled", transformer_infer_compiled});

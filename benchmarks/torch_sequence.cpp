@@ -167,6 +167,77 @@ Workload lm_train() {
       });
 }
 
+// Morse (knet/models/morse.hpp) on one sentence: words packed where final states are wanted, outputs padded.
+struct MorseImpl : nn::Module {
+  nn::Embedding character_embed = register_module("character_embed", nn::Embedding(50, 64)),
+                symbol_embed = register_module("symbol_embed", nn::Embedding(113, 256));
+  nn::LSTM character_lstm = register_module("character_lstm", nn::LSTM(64, 128)),
+           context_lstm =
+               register_module("context_lstm", nn::LSTM(nn::LSTMOptions(128, 128).bidirectional(true))),
+           tag_lstm = register_module("tag_lstm", nn::LSTM(256, 128)),
+           decoder1 = register_module("decoder1", nn::LSTM(256, 128)),
+           decoder2 = register_module("decoder2", nn::LSTM(128, 128));
+  nn::Linear context_output = register_module("context_output", nn::Linear(256, 128)),
+             output = register_module("output", nn::Linear(128, 113));
+  // ids [time, words] and their lengths -> final states [words, 128]
+  static std::pair<Tensor, Tensor> last(nn::LSTM& lstm, const Tensor& x, const Tensor& lengths) {
+    const auto packed = nn::utils::rnn::pack_padded_sequence(x, lengths, false, false);
+    const auto state = std::get<1>(lstm->forward_with_packed_input(packed));
+    return {std::get<0>(state).squeeze(0), std::get<1>(state).squeeze(0)};
+  }
+  Tensor loss(const std::pair<Tensor, Tensor>& characters, const std::pair<Tensor, Tensor>& history,
+              const Tensor& before, const Tensor& after) {
+    auto [h, c] = last(character_lstm, character_embed(characters.first), characters.second);
+    const Tensor context = std::get<0>(context_lstm->forward(h.unsqueeze(1))).squeeze(1);
+    const Tensor x = relu_of(context_output(context));
+    // The first word has no word before it.
+    const auto tags = last(tag_lstm, symbol_embed(history.first), history.second);
+    const Tensor none = torch::zeros({1, 128});
+    h = h + torch::cat({none, tags.first});
+    c = c + torch::cat({none, tags.second});
+    const auto one = [](const Tensor& t) { return t.unsqueeze(0); };
+    const Tensor y1 = std::get<0>(
+        decoder1->forward(symbol_embed(before), std::make_tuple(one(x), one(torch::zeros_like(x)))));
+    const Tensor y2 = std::get<0>(decoder2->forward(y1, std::make_tuple(one(h), one(c))));
+    return torch::cross_entropy_loss(output(y2).flatten(0, 1), after.flatten(), {}, at::Reduction::Mean, -1);
+  }
+};
+// Sequences side by side, [time, sequences], and their lengths.
+std::pair<Tensor, Tensor> padded(const std::vector<std::vector<std::int64_t>>& sequences,
+                                 std::int64_t filler) {
+  std::vector<Tensor> columns;
+  std::vector<std::int64_t> lengths;
+  for (const auto& s : sequences) {
+    lengths.push_back(static_cast<std::int64_t>(s.size()));
+    columns.push_back(tensor(s, lengths.back()));
+  }
+  return {nn::utils::rnn::pad_sequence(columns, false, static_cast<double>(filler)),
+          tensor(lengths, static_cast<std::int64_t>(lengths.size()))};
+}
+Workload morse_train() {
+  const bench::MorseWords words;
+  std::vector<std::vector<std::int64_t>> history, before, after;
+  for (std::size_t i = 0; i < words.characters.size(); ++i) {
+    if (i > 0) {
+      history.emplace_back();
+      for (std::size_t k = i < 2 ? 0 : i - 2; k < i; ++k)
+        history.back().insert(history.back().end(), words.tags[k].begin(), words.tags[k].end());
+    }
+    after.push_back(words.letters[i]);
+    after[i].insert(after[i].end(), words.tags[i].begin(), words.tags[i].end());
+    before.push_back(after[i]);
+    before[i].insert(before[i].begin(), 3);
+    after[i].push_back(2);
+  }
+  return training(
+      std::make_shared<MorseImpl>(),
+      [c = padded(words.characters, 0), h = padded(history, 0), b = padded(before, 0).first,
+       a = padded(after, -1).first](MorseImpl& m) { return m.loss(c, h, b, a); },
+      [](const Parameters& p) -> Optimizer {
+        return std::make_unique<torch::optim::SGD>(p, torch::optim::SGDOptions(0.1));
+      });
+}
+
 // Query [batch, heads, time, size] and so on.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 #if TORCH_VERSION_MAJOR >= 2
@@ -244,6 +315,7 @@ void peer::add_sequences(std::vector<bench::Entry>& all) {
   all.push_back({"lstm_step_1", lstm_step});
   all.push_back({"gru_train", [] { return recurrent<nn::GRUImpl, nn::GRUOptions>(1); }});
   all.push_back({"lm_train", lm_train});
+  all.push_back({"morse_train", morse_train});
   all.push_back({"transformer_train", transformer_train});
   all.push_back({"transformer_infer", transformer_infer});
   all.push_back({"attention_2048", attention_2048});

@@ -74,12 +74,52 @@ else
   say "no $vectors: glove_classifier is skipped"
 fi
 
-# Photographs: what the program says when it can not.
+# What the program $2... says when it can not.
 refuses() {
   reason=$1; shift
   if "$@" > "$work/out" 2>&1; then die "was not refused: $*"; fi
   grep -q "$reason" "$work/out" || die "'$reason' is not in: $(cat "$work/out")"
 }
+
+# Morphology: three sentences by heart, measured, written, read again, taken over into another model.
+mkdir "$work/UD_Turkish"
+for part in train dev test; do
+  printf '%s\n' '# text = Evler geldi .' \
+    '1	Evler	ev	NOUN	_	Case=Nom|Number=Plur	0	root	_	_' \
+    '2	geldi	gel	VERB	_	Tense=Past	1	x	_	_' '3	.	.	PUNCT	_	_	1	x	_	_' '' \
+    '1	Kapı	kapı	NOUN	_	Case=Nom|Number=Sing	0	root	_	_' \
+    '2	geldi	gel	VERB	_	Tense=Past	1	x	_	_' '' > "$work/UD_Turkish/tr-ud-$part.conllu"
+done
+morse() {
+  "$examples/morse" --data "$work" --langcode tr --hiddenSizes 24 24 24 24 --embedSizes 16 16 --dropouts 0 --quiet \
+    --logFile "$work/logs/m" --genFile "$work/generations/m" --bestModel "$work/$model" "$@"
+}
+for type in MorseModel S2SContext S2S Classifier MorseDis S2SContextDis; do
+  model=best
+  lemma=--lemma; [ $type != Classifier ] || lemma=
+  morse --modelType $type $lemma --epochs 40 --optimizer "Adam(;lr=0.02,gclip=60)" > "$work/out"
+  check "$work/out" "test: all.*complete" "==" 100
+  morse --modelType $type $lemma --mode 2 > "$work/out"
+  check "$work/out" "test: all.*complete" "==" 100
+done
+name=.MorseModel_lemma_true_lang_UD-tr_size_full
+grep -q '^1	Evler	ev	NOUN	_	Case=Nom|Number=Plur' "$work/generations/m$name.test.conllu" || die "morse wrote no analyses"
+[ "$(wc -l < "$work/logs/m$name.csv")" -gt 10 ] || die "morse's log: $(cat "$work/logs/m$name.csv")"
+morse --lemma --modelFile "$work/best$name.safetensors" --text "KAPI geldi ." > "$work/out"
+grep -q '^KAPI	kapı+Upos=NOUN+Case=Nom+Number=Sing$' "$work/out" || die "morse --text: $(cat "$work/out")"
+morse --lemma --modelType MorseDis --mode 2 --modelFile "$work/best$name.safetensors" > "$work/out"  # the same network
+model=transferred
+morse --lemma --mode 3 --sourceModel "$work/best$name.safetensors" --trainSize 1 --batchSize 2 > "$work/out"
+check "$work/out" "taken over: all layers," ">" 5
+refuses "holds a MorseModel" morse --modelType S2S --mode 2 --modelFile "$work/best$name.safetensors"
+refuses "no Morse model" morse --mode 2 --modelFile "$work/sort.safetensors"
+refuses "no model type" morse --modelType LSTM
+refuses "sv-ud-train.conllu" morse --langcode sv
+refuses "no setting of SGD" morse --optimizer "SGD(;rate=1)"
+refuses "sourceModel" morse --mode 3
+refuses "UTF-8" morse --lemma --modelFile "$work/best$name.safetensors" --text "$(cat "$work/latin1")"
+
+# Photographs.
 "$examples/classify" --list | grep -q "resnet50-0676ba61.pth" || die "classify --list"
 refuses "known are resnet18" "$examples/classify" --model resnet51 any.png
 refuses "https://download.pytorch.org" env XDG_CACHE_HOME="$work" "$examples/classify" --model resnet18 any.png

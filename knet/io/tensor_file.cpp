@@ -18,6 +18,8 @@ std::unique_ptr<TensorSource> open_any(SourcePtr s, const OpenOptions& options) 
   const std::string_view start(first.data(), n);
   if (start.starts_with("GGUF")) return open_gguf(std::move(s));
   if (start.starts_with("\x93NUMPY")) return open_npy(std::move(s));
+  // The length of a safetensors header may begin with any two bytes, those of other formats too.
+  if (start.size() > 8 && start[7] == '\0' && start[8] == '{') return open_safetensors(std::move(s));
   if (start.starts_with("PK")) {
     const ZipFile z(*s);
     const bool torch = std::any_of(z.members().begin(), z.members().end(), [](const ZipMember& m) {

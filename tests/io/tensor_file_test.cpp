@@ -5,8 +5,10 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 
 #include "io_test.hpp"
 #include "knet/io/npy.hpp"
@@ -183,6 +185,21 @@ TEST_F(TensorFiles, IndexesThatLie) {
   EXPECT_TRUE(has(error(deep + std::string(100'000, '[')), "more than 8 deep"));
   write(path("index.json"), R"( {"weight_map":{"a":"s.safetensors"}})");
   EXPECT_EQ(TensorFile(path("index.json")).read("a").item(), 1);
+}
+
+// The first two bytes are the header's length, which may look like another format's mark.
+TEST_F(TensorFiles, SafetensorsOfAnyHeaderLength) {
+  const auto header = [&](std::size_t length) {
+    io::save_safetensors(path("x"), {{"a", ones({1})}}, {{"note", std::string(length, 'x')}});
+    const std::string f = read(path("x"));
+    EXPECT_EQ(TensorFile(path("x")).read("a").item(), 1);
+    return std::pair(static_cast<unsigned char>(f[0]), static_cast<unsigned char>(f[1]));
+  };
+  std::set<std::pair<int, int>> seen;
+  for (std::size_t n = 0; n < 256; n += 8) seen.insert(header(n));
+  for (std::size_t n = 19280 - 256; n < 19280; n += 8) seen.insert(header(n));
+  EXPECT_TRUE(seen.contains({'P', 'K'}));
+  EXPECT_TRUE(std::any_of(seen.begin(), seen.end(), [](const auto& s) { return s.first == 0x80; }));
 }
 
 TEST_F(TensorFiles, ToldApartByTheirContents) {

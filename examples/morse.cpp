@@ -287,7 +287,7 @@ void run(const Options& o) {
 
   MorseWithVocabulary m;
   double best = -1;
-  if (!saved.empty() && o.mode != 3 && !(o.fresh && o.model_file.empty())) {
+  if (!saved.empty() && (o.mode == 2 || (o.mode == 1 && !(o.fresh && o.model_file.empty())))) {
     m = load_as(saved, o.type);
     if (o.mode == 1) {
       const MorseScore s =

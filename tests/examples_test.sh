@@ -114,9 +114,12 @@ check "$work/out" "taken over: all layers," ">" 5
 refuses "holds a MorseModel" morse --modelType S2S --mode 2 --modelFile "$work/best$name.safetensors"
 refuses "no Morse model" morse --mode 2 --modelFile "$work/sort.safetensors"
 refuses "no model type" morse --modelType LSTM
-refuses "sv-ud-train.conllu" morse --langcode sv
+refuses "sv-ud-train.conllu" "$examples/morse" --data "$work" --langcode sv
 refuses "no setting of SGD" morse --optimizer "SGD(;rate=1)"
 refuses "sourceModel" morse --mode 3
+model=best
+morse --lemma --mode 2 --fresh > "$work/out"  # what is measured is never new
+check "$work/out" "test: all.*complete" "==" 100
 refuses "UTF-8" morse --lemma --modelFile "$work/best$name.safetensors" --text "$(cat "$work/latin1")"
 
 # Photographs.

@@ -12,6 +12,9 @@
 // --mode 3 trains, starting from another language's model (--sourceModel).
 // Options and their defaults are those of the original, lists without brackets:
 // --hiddenSizes 512 512 512 512.
+//
+// UD Turkish-IMST with 128 hidden units, 16 epochs of a minute on one thread of a busy machine: 75.6 % of dev
+// and 77.8 % of test words have lemma and all tags right (docs/models.md has more).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "knet/base/text.hpp"
+#include "knet/device/pages.hpp"
 
 namespace knet {
 namespace {
@@ -100,7 +101,10 @@ bool is_large(int c) { return c >= local_classes; }
 int& class_of_large(void* p) { return *reinterpret_cast<int*>(static_cast<char*>(p) - header); }
 
 void free_to_system(void* p, int c) {
-  std::free(is_large(c) ? static_cast<char*>(p) - header : p);
+  if (is_large(c))
+    memory::unmap_pages(static_cast<char*>(p) - header, header + class_bytes(c));
+  else
+    std::free(p);
   held.fetch_sub(class_bytes(c), std::memory_order_relaxed);
 }
 
@@ -188,11 +192,14 @@ void count_use(std::size_t bytes) {
 }
 
 void* from_system(int c, std::size_t asked) {
-  const std::size_t bytes = class_bytes(c), before = is_large(c) ? header : 0;
-  void* p = std::aligned_alloc(alignment, before + bytes);
+  const std::size_t bytes = class_bytes(c);
+  const auto get = [&] {
+    return is_large(c) ? memory::map_pages(header + bytes) : std::aligned_alloc(alignment, bytes);
+  };
+  void* p = get();
   if (!p) {  // what lies unused in other sizes may be enough
     release_all();
-    p = std::aligned_alloc(alignment, before + bytes);
+    p = get();
   }
   if (!p) {
     fail<Error>("out of memory: ", asked, " bytes asked for, ", in_use.load(), " in use, ",

@@ -1,5 +1,6 @@
 #include "knet/device/pages.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -16,19 +17,25 @@ namespace knet::memory {
 
 namespace {
 constexpr std::size_t huge = std::size_t{1} << 21;
+// Blocks begin at different places in their first page: were all alike, element i of every tensor would want
+// the same lines of a cache (a sum of three tensors of 4 MB is a fifth slower).
+constexpr std::size_t places = 16, apart = 4096 + 192;
 
 std::size_t whole_pages(std::size_t bytes) {
   static const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   return (bytes + page - 1) / page * page;
 }
+// What is mapped for a block in huge pages.
+std::size_t size_with_places(std::size_t bytes) { return whole_pages(bytes + (places - 1) * apart); }
 }  // namespace
 
 void* map_pages(std::size_t bytes) noexcept {
-  const std::size_t size = whole_pages(bytes), extra = size >= huge ? huge : 0;
+  const bool is_huge = bytes >= huge;
+  const std::size_t size = is_huge ? size_with_places(bytes) : whole_pages(bytes), extra = is_huge ? huge : 0;
   void* mapped = mmap(nullptr, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
-  if (!extra) return mapped;
-  // What lies before the first and behind the last byte of the aligned block goes back at once.
+  if (!is_huge) return mapped;
+  // What lies before and behind the part that starts with a huge page goes back at once.
   auto* begin = static_cast<char*>(mapped);
   const std::size_t before = (huge - reinterpret_cast<std::uintptr_t>(begin) % huge) % huge;
   if (before) munmap(begin, before);
@@ -37,10 +44,19 @@ void* map_pages(std::size_t bytes) noexcept {
 #ifdef MADV_HUGEPAGE
   madvise(begin, size, MADV_HUGEPAGE);  // a wish; where it is not granted, small pages do
 #endif
-  return begin;
+  static constinit std::atomic<std::size_t> turn{0};
+  return begin + turn.fetch_add(1, std::memory_order_relaxed) % places * apart;
 }
 
-void unmap_pages(void* p, std::size_t bytes) noexcept { munmap(p, whole_pages(bytes)); }
+void unmap_pages(void* p, std::size_t bytes) noexcept {
+  if (bytes < huge) {
+    munmap(p, whole_pages(bytes));
+  } else {
+    auto* begin = static_cast<char*>(p);
+    begin -= reinterpret_cast<std::uintptr_t>(begin) % huge;
+    munmap(begin, size_with_places(bytes));
+  }
+}
 
 #else
 

@@ -1,11 +1,14 @@
 // How long a training loop waits for its data: the share of its time that goes into getting the next batch,
-// with and without prefetch(). Two models that hide little of it: an MLP on MNIST, and an LSTM that tags the
-// words of a treebank with their parts of speech.
+// with and without prefetch(), and beside that the time of the same steps on batches made beforehand.
+// Two models that hide little of it: an MLP on MNIST, and an LSTM that tags the words of a treebank with
+// their parts of speech.
 //
-//   bench_loader [DATA]     DATA holds mnist/ and ud-turkish-imst/; ../shared/data when left out
+//   bench_loader [DATA [THREADS]]     DATA holds mnist/ and ud-turkish-imst/; ../shared/data when left out.
+//                                     THREADS compute; all when left out
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -45,7 +48,7 @@ void measure(const char* name, M& model, D&& data, int epochs) {
     lap();
   }
   const double all = now() - begin;
-  std::printf("%-34s %6d batches %7.2f s  waiting %6.2f ms = %5.2f %%  (loss %.3f)\n", name, batches, all,
+  std::printf("%-44s %6d batches %7.2f s  waiting %6.2f ms = %5.2f %%  (loss %.3f)\n", name, batches, all,
               1e3 * waiting, 100 * waiting / all, loss);
 }
 
@@ -63,17 +66,31 @@ struct Tagger {
 
 int main(int argc, char** argv) try {
   const std::string folder = argc > 1 ? argv[1] : "../shared/data";
+  if (argc > 2) set_threads(std::stoi(argv[2]));
+  std::printf("%d threads\n", threads());
+  // One model, trained on three kinds of the same data.
+  const auto compare = [](const char* name, const auto& make_model, const auto& data, int epochs) {
+    const auto trained_on = [&](const char* how, auto&& batches) {
+      seed(1);
+      auto model = make_model();
+      measure((std::string(name) + how).c_str(), model, batches, epochs);
+    };
+    {
+      std::vector<typename std::remove_cvref_t<decltype(data)>::iterator::value_type> made;
+      for (auto&& b : data) made.push_back(b);
+      trained_on(", made beforehand", made);
+    }
+    trained_on("", data);
+    trained_on(", prefetch", prefetch(data));
+  };
   {
     const auto [x, y, xtst, ytst] = datasets::mnist(folder + "/mnist");
-    for (const bool ahead : {false, true}) {
-      const auto data = minibatch(mat(x), y, 100, {.shuffle = true, .seed = 1});
-      seed(1);
-      MLP model{{784, 100, 50, 10}};
-      if (ahead)
-        measure("MNIST, MLP, prefetch", model, prefetch(data), 5);
-      else
-        measure("MNIST, MLP", model, data, 5);
-    }
+    compare(
+        "MNIST, MLP",
+        [] {
+          return MLP{{784, 100, 50, 10}};
+        },
+        minibatch(mat(x), y, 100, {.shuffle = true, .seed = 1}), 5);
   }
   const auto sentences = datasets::read_conllu(folder + "/ud-turkish-imst/tr_imst-ud-train.conllu");
   IndexedDict<std::string> words, tags;
@@ -86,15 +103,10 @@ int main(int argc, char** argv) try {
       y.push_back(tags.push_back(w->upos));
     }
   }
-  for (const bool ahead : {false, true}) {
-    const auto data = batch_by_length(rows, 32, PackSequences{}, {.shuffle = true, .seed = 1});
-    seed(1);
-    Tagger model(static_cast<std::int64_t>(words.size()), static_cast<std::int64_t>(tags.size()));
-    if (ahead)
-      measure("UD sentences, LSTM tagger, prefetch", model, prefetch(data), 2);
-    else
-      measure("UD sentences, LSTM tagger", model, data, 2);
-  }
+  compare(
+      "UD sentences, LSTM tagger",
+      [&] { return Tagger(static_cast<std::int64_t>(words.size()), static_cast<std::int64_t>(tags.size())); },
+      batch_by_length(rows, 32, PackSequences{}, {.shuffle = true, .seed = 1}), 2);
 } catch (const std::exception& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;

@@ -173,6 +173,12 @@ void tell_recorded(const char* name, const Tensor& y, const Tensor* const* input
 void tell_read(std::uint64_t id, const Tensor& leaf) {
   tell([&](Observer& o) { o.read(id, leaf); });
 }
+void tell_layer_begins(const void* layer, std::string_view type) {
+  tell([&](Observer& o) { o.layer_begins(layer, type); });
+}
+void tell_layer_ends() {
+  tell([](Observer& o) { o.layer_ends(); });
+}
 bool traced() { return of_thread != nullptr; }
 TellBackward::TellBackward(const char* name, const Tensor& dy) {
   tell([&](Observer& o) { o.backward_begins(name, dy); });

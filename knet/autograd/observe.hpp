@@ -3,10 +3,11 @@
 // Nobody watching costs one predictable branch per recorded operator, and nothing per kernel: the table of
 // kernels gives way to one that reports only while somebody watches. Not installed.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
+#include "knet/autograd/layer_call.hpp"
 #include "knet/autograd/param.hpp"
 
 namespace knet {
@@ -29,6 +30,10 @@ struct Observer {
   virtual void recorded(const char* /*name*/, const Tensor& /*y*/, std::span<const Tensor* const>) {}
   /// A parameter was read on the tape.
   virtual void read(std::uint64_t /*id*/, const Tensor& /*leaf*/) {}
+  /// A layer of this type begins, at this address; or the last one that began ends. Not all layers say so,
+  /// see layer_call.hpp.
+  virtual void layer_begins(const void* /*layer*/, std::string_view /*type*/) {}
+  virtual void layer_ends() {}
   virtual void backward_begins(const char* /*name*/, const Tensor& /*dy*/) {}
   virtual void backward_ends() {}
 
@@ -52,10 +57,6 @@ class Watch {
 bool watch_all_threads(Observer*);
 
 namespace tape {
-/// How many watch, on any thread.
-extern constinit std::atomic<int> watchers;
-inline bool watched() { return watchers.load(std::memory_order_relaxed) != 0; }
-
 // Tell those who watch this thread.
 void tell_recorded(const char* name, const Tensor& y, const Tensor* const* inputs, int n);
 void tell_read(std::uint64_t id, const Tensor& leaf);

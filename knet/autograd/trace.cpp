@@ -13,6 +13,7 @@ namespace knet::detail {
 namespace {
 
 /// Which layer has which parameter: the outermost struct that describes itself, or the innermost of others.
+/// And the structs without parameters, where they are: one that runs may be among them.
 struct Layers : Visitor {
   std::vector<TracedLayer> layers;
   struct Owned {
@@ -20,8 +21,15 @@ struct Layers : Visitor {
     std::string name;
   };
   std::map<std::uint64_t, Owned> owners;
+  struct Plain {
+    std::string path, description;
+    bool described;
+    int layer = -1;  // once it has run
+  };
+  std::map<std::pair<const void*, std::string_view>, Plain> plain;
 
   void param(Param& p) override {
+    for (Level& l : levels_) l.empty = false;
     if (!p || owners.contains(p.id())) return;
     Level& l = *std::find_if(levels_.begin(), levels_.end() - 1, [](const Level& x) { return x.described; });
     if (l.layer < 0) {
@@ -34,28 +42,56 @@ struct Layers : Visitor {
     owners[p.id()] = {l.layer, path};
   }
   void enter(std::string_view type, std::string (*describe)(const void*), const void* p) override {
-    levels_.push_back({path, describe ? describe(p) : std::string(type), describe != nullptr, -1});
+    std::string name = type == "lambda" ? "" : std::string(type);
+    levels_.push_back({path, describe ? describe(p) : std::move(name), describe != nullptr, -1, p, type});
   }
-  void leave() override { levels_.pop_back(); }
+  void leave() override {
+    const Level l = std::move(levels_.back());
+    levels_.pop_back();
+    const bool part = std::any_of(levels_.begin(), levels_.end(), [](const Level& x) { return x.described; });
+    if (l.empty && !part) plain.try_emplace({l.place, l.type}, Plain{l.path, l.description, l.described});
+  }
 
  private:
   struct Level {
     std::string path, description;
     bool described;
     int layer;
+    const void* place = nullptr;
+    std::string_view type = {};
+    bool empty = true;
   };
   std::vector<Level> levels_{{"", "parameters", false, -1}};  // of a bare Param, or a vector of them
 };
 
 struct Tracer : Observer {
-  const Layers& layers;
+  Layers& layers;
   Trace out;
+  std::vector<Layers::Plain*> running;  // null: none
   std::map<std::int32_t, int> op_of_node;
   std::vector<bool> of_params;  // made of parameters alone: a transposed weight
   double flops = 0;             // of kernels since the last operator
   int depth = 0;                // kernels inside kernels are the outer one's business
 
-  explicit Tracer(const Layers& l) : layers(l) {}
+  explicit Tracer(Layers& l) : layers(l) {}
+
+  void layer_begins(const void* layer, std::string_view type) override {
+    Layers::Plain* now = running.empty() ? nullptr : running.back();
+    const auto found = layers.plain.find({layer, type});
+    if (found != layers.plain.end() && !(now && now->described)) now = &found->second;
+    running.push_back(now);
+  }
+  void layer_ends() override { running.pop_back(); }
+  /// The layer without parameters that runs, or -1.
+  int plain_layer() {
+    Layers::Plain* now = running.empty() ? nullptr : running.back();
+    if (!now) return -1;
+    if (now->layer < 0) {
+      now->layer = static_cast<int>(layers.layers.size());
+      layers.layers.push_back({now->path, now->description, 0, 0});
+    }
+    return now->layer;
+  }
 
   void kernel_begins(const Kernel& k) override {
     if (depth++ == 0) flops += k.flops;
@@ -90,6 +126,7 @@ struct Tracer : Observer {
       if (of_params[i] && op.layer < 0) op.layer = out.ops[i].layer;
       params = params && of_params[i];
     }
+    if (op.layer < 0 && !params) op.layer = plain_layer();
     if (!view) op.result_bytes = y.numel() * static_cast<std::int64_t>(size_of(y.dtype()));
     op_of_node[TensorAccess::node(y)] = static_cast<int>(out.ops.size());
     of_params.push_back(params);

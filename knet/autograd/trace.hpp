@@ -24,10 +24,11 @@ struct TracedOp {
   double flops = 0;         ///< two per multiply-add of matrix products, convolutions, recurrences, attention
   std::int64_t result_bytes = 0;  ///< of its result; 0 for a view of an input
 };
-/// A part of the model with parameters: a line of show(model).
+/// A line of show(model): a part of the model with parameters, or one without that ran. Of the latter are
+/// found the library's own layers, and whatever a Chain or Sequence calls.
 struct TracedLayer {
   std::string name;         ///< "layers.0"; empty for the model itself
-  std::string description;  ///< "Dense(784 -> 100, relu)", or the struct's name
+  std::string description;  ///< "Dense(784 -> 100, relu)", or the struct's name; empty for a lambda
   std::int64_t params = 0;  ///< numbers; one shared with an earlier layer counts there
   std::int64_t param_bytes = 0;
 };

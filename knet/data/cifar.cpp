@@ -9,7 +9,6 @@
 #include "knet/base/text.hpp"
 #include "knet/io/download.hpp"
 #include "knet/io/input_file.hpp"
-#include "knet/io/tar.hpp"
 
 namespace knet::datasets {
 namespace {
@@ -69,13 +68,14 @@ std::string find(const Source& s, const std::string& folder, std::string& looked
 std::string fetch(const Source& s, const std::string& cache, std::string& looked) {
   if (cache.empty()) return "";
   try {
-    const std::string archive = io::download_cached(s.url, s.name, {.sha256 = s.sha256});
-    io::unpack_tar(archive, cache, {.max_bytes = 1 << 29, .max_files = 100});
+    return find(
+        s,
+        io::download_unpacked(s.url, s.name, {.sha256 = s.sha256}, {.max_bytes = 1 << 29, .max_files = 100}),
+        looked);
   } catch (const IoError& e) {
     looked += text("\n  ", e.what());
     return "";
   }
-  return find(s, cache, looked);
 }
 
 std::string locate(const Source& s, const std::string& folder) {

@@ -24,12 +24,15 @@ void check_prefetch(const PrefetchOptions& o, bool is_loader) {
 struct PrefetchQueue::Impl {
   Make make;
   std::mutex mutex;
+  // Waking a thread costs more than handing over a batch: a worker that found no room sleeps until half of
+  // the slots are free, if there are enough of them.
   std::condition_variable room, ready;
   std::vector<std::shared_ptr<void>> slots;  // item i in slot i % depth; null while it is not there
   std::size_t claimed, taken;                // the next item to make, the next to hand out
   std::size_t end = std::numeric_limits<std::size_t>::max();  // no item from here on
   std::exception_ptr error;                                   // of item `end`
   bool stop = false;
+  int sleeping = 0;  // threads that wait for room
   double waited = 0;
   std::vector<std::thread> threads;
 
@@ -37,7 +40,9 @@ struct PrefetchQueue::Impl {
     const OneThread alone;
     std::unique_lock lock(mutex);
     for (;;) {
+      ++sleeping;
       room.wait(lock, [&] { return stop || claimed >= end || claimed - taken < slots.size(); });
+      --sleeping;
       if (stop || claimed >= end) return;
       const std::size_t i = claimed++;
       lock.unlock();
@@ -102,8 +107,10 @@ std::shared_ptr<void> PrefetchQueue::next() {
   std::shared_ptr<void> item = std::move(slot);
   slot = nullptr;
   ++q.taken;
+  const bool few = q.slots.size() < 4 * q.threads.size();
+  const bool wake = q.sleeping > 0 && (few || 2 * (q.claimed - q.taken) <= q.slots.size());
   lock.unlock();
-  q.room.notify_one();
+  if (wake) q.room.notify_all();
   return item;
 }
 

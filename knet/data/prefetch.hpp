@@ -72,7 +72,7 @@ class Prefetch {
           from(origin(r)),
           waited_before(*waited),
           waited_now(waited),
-          queue(first(), o, [this](auto i) { return make(i); }) {}
+          queue(first(), o, [this](std::size_t k) { return make(k); }) {}
     std::size_t first() {
       if constexpr (is_loader) i = from.start().position;
       return i;
@@ -148,6 +148,9 @@ class Prefetch {
 /// collate functions are then called from all of them at once. Any other range is walked by one thread; if it
 /// draws random numbers on the way (as repeat() does at a new pass of a loader without a seed), they come at
 /// times nobody can foresee, so write repeat(prefetch(data), n) rather than prefetch(repeat(data, n)).
+///
+/// A worker wants a core: where kernels use all of them (see set_threads()), steps that take less than a
+/// millisecond become slower than without.
 ///
 /// What is thrown while a batch is made comes out of the loop when it is that batch's turn. Leaving the loop
 /// early stops the threads. An lvalue is referred to, a temporary is kept. ValueError for workers below 1,

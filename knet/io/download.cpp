@@ -76,6 +76,28 @@ std::string download_cached(const std::string& url, const std::string& name, con
   return path;
 }
 
+std::string download_unpacked(const std::string& url, const std::string& name, const DownloadOptions& o,
+                              const UnpackOptions& limits) {
+  namespace fs = std::filesystem;
+  std::string stem = url.substr(0, url.find_first_of("?#"));
+  stem = stem.substr(stem.rfind('/') + 1);
+  for (const std::string_view ending : {".zip", ".tgz", ".tar.gz", ".tar"}) {
+    if (!stem.ends_with(ending)) continue;
+    stem.resize(stem.size() - ending.size());
+    const std::string folder = text(cache_folder(name), '/', stem), aside = folder + ".unpacking";
+    std::error_code error;
+    if (!stem.empty() && fs::is_directory(folder, error)) return folder;
+    const std::string archive = download_cached(url, name, o);
+    unpack(archive, aside, limits);
+    fs::rename(aside, folder, error);
+    // Somebody else may have been quicker.
+    if (error && !fs::is_directory(folder)) fail<IoError>("download: ", folder, ": ", error.message());
+    fs::remove(archive, error);
+    return folder;
+  }
+  fail<ValueError>("download: ", url, ": no archive by its name (expected .zip, .tar, .tar.gz or .tgz)");
+}
+
 #ifdef KNET_WITH_CURL
 
 namespace {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "knet/io/unpack.hpp"
+
 namespace knet::io {
 
 /// Whether the library was built with libcurl.
@@ -44,5 +46,13 @@ std::string cache_folder(const std::string& name);
 /// The file's path in cache_folder(name), downloaded there when it is missing. The file's name is the last
 /// part of the address.
 std::string download_cached(const std::string& url, const std::string& name, const DownloadOptions& = {});
+/// The folder of an unpacked archive (tar, tar.gz, tgz or zip; see unpack.hpp) in cache_folder(name),
+/// downloaded and unpacked there when it is missing, so that it is there as a whole or not at all. It is
+/// called as the archive without its ending: .../knetlayers/glue/CoLA for
+///   download_unpacked("https://dl.fbaipublicfiles.com/glue/data/CoLA.zip", "glue")
+/// The archive itself is removed then. ValueError for an address that does not end as an archive; IoError as
+/// download_file() and unpack().
+std::string download_unpacked(const std::string& url, const std::string& name, const DownloadOptions& = {},
+                              const UnpackOptions& = {});
 
 }  // namespace knet::io

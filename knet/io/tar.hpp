@@ -1,12 +1,11 @@
-// Tar archives (ustar, GNU's long names, pax), plain or gzipped, read from front to back. They come from
-// elsewhere and are not believed: names may not leave the folder, and links are not followed or made.
+// Tar archives (ustar, GNU's long names, pax), plain or gzipped, read from front to back; unpack.hpp puts
+// them on a disk.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 namespace knet::io {
 
@@ -35,19 +34,5 @@ class TarReader {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-struct UnpackOptions {
-  std::uint64_t max_bytes = std::uint64_t{1} << 40;  ///< of all files together
-  std::uint64_t max_files = 10'000'000;              ///< folders count
-};
-/// Unpacks into `folder`, which is made when it is missing (its parent must exist), and returns the files'
-/// names. Each file is written aside and takes its name when it is whole; one that exists is replaced.
-/// Owners, permissions and times of the archive are ignored.
-///
-/// IoError, beside the reader's: a name that is absolute, has `..` in it or is longer than 4,096 bytes; a
-/// link, device or pipe; a symbolic link in the folder that lies in the way; more than the limits; a full
-/// disk. Files before the offending one stay.
-std::vector<std::string> unpack_tar(const std::string& path, const std::string& folder,
-                                    const UnpackOptions& = {});
 
 }  // namespace knet::io

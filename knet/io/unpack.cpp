@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "knet/base/text.hpp"
+#include "knet/io/input_file.hpp"
 #include "knet/io/tar.hpp"
+#include "knet/io/unpack.hpp"
+#include "knet/io/zip.hpp"
 
 namespace knet::io {
 namespace {
@@ -35,22 +36,36 @@ class Descriptor {
 
 class Unpacking {
  public:
-  Unpacking(const std::string& path, const std::string& folder) : path_(path), folder_(folder) {
+  /// Counts what is to come against the limits.
+  Unpacking(const char* who, const std::string& path, const UnpackOptions& o)
+      : who_(who), path_(path), o_(o) {}
+
+  /// IoError where the entry may not be unpacked.
+  void admit(const TarEntry& e) {
+    if (e.kind == TarEntry::other) refuse(e, "is a link, a device or a pipe");
+    if (++files_ > o_.max_files)
+      fail<IoError>(who_, ": ", path_, ": has more than the ", o_.max_files, " files expected at most");
+    if (e.size > o_.max_bytes - bytes_)
+      fail<IoError>(who_, ": ", path_, ": holds more than the ", o_.max_bytes, " bytes expected at most");
+    bytes_ += e.size;
+    if (split(e).empty() && e.kind != TarEntry::folder) refuse(e, "is no name for a file");
+  }
+
+  void open_folder(const std::string& folder) {
     if (mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST) failed(folder);
     top_ = Descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (top_.get() < 0) failed(folder);
   }
 
-  void make(const TarEntry& e, TarReader& from) {
+  /// Makes the folder, or the file from what from.read(to, bytes) gives.
+  template <class Reader>
+  void make(const TarEntry& e, Reader& from) {
     std::vector<std::string> parts = split(e);
-    if (parts.empty()) {
-      if (e.kind == TarEntry::folder) return;  // the folder itself
-      refuse(e, "is no name for a file");
-    }
+    if (parts.empty()) return;  // the folder itself
     const std::string last = parts.back();
     parts.pop_back();
     Descriptor at(dup(top_.get()));
-    if (at.get() < 0) failed(folder_);
+    if (at.get() < 0) failed(e.name);
     for (const auto& p : parts) at = enter(at.get(), p, e);
     if (e.kind == TarEntry::folder)
       enter(at.get(), last, e);
@@ -62,13 +77,13 @@ class Unpacking {
     std::string name = e.name.substr(0, 200);
     for (char& c : name)
       if (static_cast<unsigned char>(c) < ' ') c = '?';  // a message ends at a null byte
-    fail<IoError>("unpack_tar: ", path_, ": \"", name, "\" ", what);
+    fail<IoError>(who_, ": ", path_, ": \"", name, "\" ", what);
   }
 
  private:
   [[noreturn]] void failed(const std::string& what) const {
     const int error = errno;
-    fail<IoError>("unpack_tar: ", path_, ": ", what, ": ", std::strerror(error));
+    fail<IoError>(who_, ": ", path_, ": ", what, ": ", std::strerror(error));
   }
   std::vector<std::string> split(const TarEntry& e) const {
     const std::string& n = e.name;
@@ -94,7 +109,8 @@ class Unpacking {
     }
     return d;
   }
-  void write(int at, const std::string& name, const TarEntry& e, TarReader& from) {
+  template <class Reader>
+  void write(int at, const std::string& name, const TarEntry& e, Reader& from) {
     const std::string temporary = text(".knet-", getpid(), '-', counter_++);
     const Descriptor f(
         openat(at, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
@@ -116,31 +132,69 @@ class Unpacking {
     }
   }
 
-  std::string path_, folder_;
+  const char* who_;
+  std::string path_;
+  UnpackOptions o_;
+  std::uint64_t bytes_ = 0, files_ = 0;
   Descriptor top_;
   std::vector<std::byte> buffer_ = std::vector<std::byte>(1 << 16);
   unsigned counter_ = 0;
 };
+
+// A member of a zip archive as an entry. Folders end in a slash; types are Unix's.
+TarEntry entry_of(const ZipMember& m) {
+  TarEntry e{m.name, m.bytes};
+  const auto type = m.mode & S_IFMT;
+  if (m.name.ends_with('/'))
+    e.kind = type == 0 || type == S_IFDIR ? TarEntry::folder : TarEntry::other;
+  else if (type != 0 && type != S_IFREG)
+    e.kind = TarEntry::other;
+  return e;
+}
 
 }  // namespace
 
 std::vector<std::string> unpack_tar(const std::string& path, const std::string& folder,
                                     const UnpackOptions& o) {
   TarReader reader(path);
-  Unpacking to(path, folder);
+  Unpacking to("unpack_tar", path, o);
+  to.open_folder(folder);
   std::vector<std::string> names;
-  std::uint64_t bytes = 0, count = 0;
   for (TarEntry e; reader.next(e);) {
-    if (e.kind == TarEntry::other) to.refuse(e, "is a link, a device or a pipe");
-    if (++count > o.max_files)
-      fail<IoError>("unpack_tar: ", path, ": has more than the ", o.max_files, " files expected at most");
-    if (e.size > o.max_bytes - bytes)
-      fail<IoError>("unpack_tar: ", path, ": holds more than the ", o.max_bytes, " bytes expected at most");
-    bytes += e.size;
+    to.admit(e);
     to.make(e, reader);
     if (e.kind == TarEntry::file) names.push_back(e.name);
   }
   return names;
+}
+
+std::vector<std::string> unpack_zip(const std::string& path, const std::string& folder,
+                                    const UnpackOptions& o) {
+  const ByteSource source("unpack_zip", path);
+  const ZipFile archive(source);
+  Unpacking to("unpack_zip", path, o);
+  for (const ZipMember& m : archive.members()) {
+    const TarEntry e = entry_of(m);
+    if (e.name.find('\\') != std::string::npos) to.refuse(e, "has a backslash in its name");
+    if (e.kind == TarEntry::folder && m.bytes > 0) to.refuse(e, "is a folder with contents");
+    to.admit(e);
+  }
+  to.open_folder(folder);
+  std::vector<std::string> names;
+  for (const ZipMember& m : archive.members()) {
+    const TarEntry e = entry_of(m);
+    ZipStream from(source, m);
+    to.make(e, from);
+    if (e.kind == TarEntry::file) names.push_back(e.name);
+  }
+  return names;
+}
+
+std::vector<std::string> unpack(const std::string& path, const std::string& folder, const UnpackOptions& o) {
+  char first[2] = {};
+  InputFile f("unpack", path);
+  const bool zip = f.read(first, 2) == 2 && first[0] == 'P' && first[1] == 'K';
+  return zip ? unpack_zip(path, folder, o) : unpack_tar(path, folder, o);
 }
 
 }  // namespace knet::io

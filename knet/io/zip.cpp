@@ -80,51 +80,6 @@ void widen(const ByteSource& s, std::span<const std::byte> extra, ZipMember& m, 
   }
 }
 
-struct Inflate {
-  z_stream z{};
-  explicit Inflate(const ByteSource& s) {
-    if (inflateInit2(&z, -15) != Z_OK) fail<Error>(s.who(), ": zlib can not start: out of memory");
-  }
-  Inflate(const Inflate&) = delete;
-  Inflate& operator=(const Inflate&) = delete;
-  ~Inflate() { inflateEnd(&z); }
-};
-
-// Unfolds `bytes` bytes of a member, which may be fewer than it has.
-void inflate_to(const ByteSource& s, const ZipMember& m, std::byte* to, std::uint64_t bytes) {
-  Inflate f(s);
-  std::vector<std::byte> in(static_cast<std::size_t>(std::min<std::uint64_t>(1 << 16, m.stored)));
-  std::uint64_t at = 0, done = 0;
-  std::byte beyond;
-  for (;;) {
-    if (f.z.avail_in == 0 && at < m.stored) {
-      const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(in.size(), m.stored - at));
-      s.read(m.position + at, in.data(), n);
-      at += n;
-      f.z.next_in = reinterpret_cast<unsigned char*>(in.data());
-      f.z.avail_in = static_cast<uInt>(n);
-    }
-    // One byte of room when all is there: the end of the data must follow, and nothing else.
-    const bool full = done == bytes;
-    if (full && bytes < m.bytes) return;
-    const auto room = full ? uInt{1} : static_cast<uInt>(std::min<std::uint64_t>(bytes - done, 1u << 30));
-    f.z.next_out = reinterpret_cast<unsigned char*>(full ? &beyond : to + done);
-    f.z.avail_out = room;
-    const int r = inflate(&f.z, Z_NO_FLUSH);
-    const auto made = room - f.z.avail_out;
-    if (full && made > 0) s.bad("member ", shown(m.name), " unfolds to more than its ", m.bytes, " bytes");
-    done += made;
-    if (r == Z_STREAM_END) break;
-    if (r == Z_MEM_ERROR) fail<Error>(s.who(), ": zlib is out of memory");
-    if (r != Z_OK && r != Z_BUF_ERROR)
-      s.bad("member ", shown(m.name),
-            ": damaged deflate data: ", f.z.msg ? f.z.msg : "it needs a dictionary");
-    if (made == 0 && f.z.avail_in == 0 && at == m.stored)
-      s.bad("member ", shown(m.name), ": its deflate data stops after ", done, " of ", m.bytes, " bytes");
-  }
-  if (done != bytes) s.bad("member ", shown(m.name), " unfolds to ", done, " bytes (expected ", m.bytes, ")");
-}
-
 // zlib takes a null pointer for the start of a new checksum, which an empty span may well have.
 std::uint32_t checksum(std::uint32_t crc, std::span<const std::byte> b) {
   if (b.empty()) return crc;
@@ -132,6 +87,82 @@ std::uint32_t checksum(std::uint32_t crc, std::span<const std::byte> b) {
 }
 
 }  // namespace
+
+struct ZipStream::Impl {
+  const ByteSource& s;
+  const ZipMember& m;
+  z_stream z{};
+  bool ended = false, checked = false;  // the deflate data, and everything
+  std::vector<std::byte> in;
+  std::uint64_t taken = 0, done = 0;  // of the stored bytes, of the unfolded ones
+  std::uint32_t crc = 0;
+
+  Impl(const ByteSource& source, const ZipMember& member) : s(source), m(member) {
+    if (!m.deflated) return;
+    in.resize(static_cast<std::size_t>(std::min<std::uint64_t>(1 << 16, m.stored)));
+    if (inflateInit2(&z, -15) != Z_OK) fail<Error>(s.who(), ": zlib can not start: out of memory");
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() {
+    if (m.deflated) inflateEnd(&z);
+  }
+
+  // Some of the next bytes, at least one; none at the end of the deflate data.
+  std::size_t unfold(std::byte* to, std::uint64_t most) {
+    const auto room = static_cast<uInt>(std::min<std::uint64_t>(most, 1u << 30));
+    z.next_out = reinterpret_cast<unsigned char*>(to);
+    z.avail_out = room;
+    while (!ended && z.avail_out == room) {
+      if (z.avail_in == 0 && taken < m.stored) {
+        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(in.size(), m.stored - taken));
+        s.read(m.position + taken, in.data(), n);
+        taken += n;
+        z.next_in = reinterpret_cast<unsigned char*>(in.data());
+        z.avail_in = static_cast<uInt>(n);
+      }
+      const int r = inflate(&z, Z_NO_FLUSH);
+      if (r == Z_STREAM_END)
+        ended = true;
+      else if (r == Z_MEM_ERROR)
+        fail<Error>(s.who(), ": zlib is out of memory");
+      else if (r != Z_OK && r != Z_BUF_ERROR)
+        s.bad("member ", shown(m.name), ": damaged deflate data: ", z.msg ? z.msg : "it needs a dictionary");
+      else if (z.avail_out == room && z.avail_in == 0 && taken == m.stored)
+        s.bad("member ", shown(m.name), ": its deflate data stops after ", done, " of ", m.bytes, " bytes");
+    }
+    return room - z.avail_out;
+  }
+  void check() {
+    if (std::byte beyond; m.deflated && unfold(&beyond, 1) > 0)
+      s.bad("member ", shown(m.name), " unfolds to more than its ", m.bytes, " bytes");
+    if (crc != m.crc) s.bad("member ", shown(m.name), ": wrong checksum: ", crc, " (expected ", m.crc, ")");
+    checked = true;
+  }
+};
+
+ZipStream::ZipStream(const ByteSource& s, const ZipMember& m) : impl_(std::make_unique<Impl>(s, m)) {}
+ZipStream::~ZipStream() = default;
+
+std::size_t ZipStream::read(void* to, std::size_t bytes) {
+  Impl& z = *impl_;
+  std::byte* p = static_cast<std::byte*>(to);
+  std::size_t got = 0;
+  while (got < bytes && z.done < z.m.bytes) {
+    auto n = static_cast<std::size_t>(std::min<std::uint64_t>(bytes - got, z.m.bytes - z.done));
+    if (z.m.deflated)
+      n = z.unfold(p + got, n);
+    else
+      z.s.read(z.m.position + z.done, p + got, n);
+    if (n == 0)
+      z.s.bad("member ", shown(z.m.name), " unfolds to ", z.done, " bytes (expected ", z.m.bytes, ")");
+    z.crc = checksum(z.crc, {p + got, n});
+    got += n;
+    z.done += n;
+  }
+  if (got == 0 && bytes > 0 && !z.checked) z.check();
+  return got;
+}
 
 ZipFile::ZipFile(const ByteSource& s) : s_(s) {
   const Directory d = find_directory(s);
@@ -156,6 +187,7 @@ ZipFile::ZipFile(const ByteSource& s) : s_(s) {
       s.bad("member ", shown(m.name), " is compressed by method ", method,
             ", which is not supported (expected stored or deflated)");
     m.deflated = method == 8;
+    if (number(p + 5, 1) == 3) m.mode = static_cast<std::uint32_t>(number(p + 40, 2));  // made on Unix
     m.crc = static_cast<std::uint32_t>(number(p + 16, 4));
     m.stored = number(p + 20, 4);
     m.bytes = number(p + 24, 4);
@@ -197,12 +229,10 @@ const ZipMember* ZipFile::find(std::string_view name) const {
 }
 
 void ZipFile::read(const ZipMember& m, std::byte* to) const {
-  if (m.deflated)
-    inflate_to(s_, m, to, m.bytes);
-  else
-    s_.read(m.position, to, static_cast<std::size_t>(m.bytes));
-  if (const auto crc = checksum(0, {to, static_cast<std::size_t>(m.bytes)}); crc != m.crc)
-    s_.bad("member ", shown(m.name), ": wrong checksum: ", crc, " (expected ", m.crc, ")");
+  ZipStream z(s_, m);
+  z.read(to, static_cast<std::size_t>(m.bytes));
+  std::byte none;
+  z.read(&none, 1);
 }
 
 std::vector<std::byte> ZipFile::read(const ZipMember& m) const {
@@ -213,10 +243,7 @@ std::vector<std::byte> ZipFile::read(const ZipMember& m) const {
 
 std::vector<std::byte> ZipFile::first(const ZipMember& m, std::size_t bytes) const {
   std::vector<std::byte> r(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, m.bytes)));
-  if (m.deflated)
-    inflate_to(s_, m, r.data(), r.size());
-  else
-    s_.read(m.position, r.data(), r.size());
+  ZipStream(s_, m).read(r.data(), r.size());
   return r;
 }
 

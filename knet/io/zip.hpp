@@ -1,12 +1,14 @@
 // Zip archives as npz and PyTorch use them: members stored or deflated, zip64, no encryption, no spanning.
 // The directory at the end is what counts; everything in it is checked against the file, and members may not
 // overlap, so that all of them together are no larger than the file (or what deflate can make of it).
-// Nothing is ever unpacked to disk. For the sources of io only.
+// For the sources of io only; unpack.hpp is what puts members on a disk.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "knet/io/atomic_file.hpp"
@@ -20,6 +22,22 @@ struct ZipMember {
   std::uint32_t crc = 0;
   std::uint64_t stored = 0, bytes = 0;  ///< in the file, and unfolded
   std::uint64_t position = 0;           ///< of its data
+  std::uint32_t mode = 0;               ///< type and permissions as Unix has them; 0 from other systems
+};
+
+/// The bytes of a member one piece after the other.
+class ZipStream {
+ public:
+  /// Both must outlive the object.
+  ZipStream(const ByteSource&, const ZipMember&);
+  ~ZipStream();
+  /// The next bytes; fewer than asked for only at the end. The call that gives none has checked the length
+  /// and the checksum of them all. IoError for what does not fit them.
+  std::size_t read(void* to, std::size_t bytes);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 class ZipFile {

@@ -33,6 +33,9 @@ Tensor Activation::operator()(const Tensor& x) const {
 }
 std::string Activation::name() const { return other_ ? "custom" : fn::name_of(kind_); }
 
-Tensor LogSumExp::operator()(const Tensor& x) const { return logsumexp(x, dim); }
+Tensor LogSumExp::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
+  return logsumexp(x, dim);
+}
 
 }  // namespace knet

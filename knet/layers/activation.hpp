@@ -54,12 +54,18 @@ class Activation {
 /// KnetLayers' default.
 struct Softmax {
   Dims dim = -1;
-  Tensor operator()(const Tensor& x) const { return softmax(x, dim); }
+  Tensor operator()(const Tensor& x) const {
+    const LayerCall running(*this);
+    return softmax(x, dim);
+  }
 };
 using SoftMax = Softmax;
 struct LogSoftmax {
   Dims dim = -1;
-  Tensor operator()(const Tensor& x) const { return logp(x, dim); }
+  Tensor operator()(const Tensor& x) const {
+    const LayerCall running(*this);
+    return logp(x, dim);
+  }
 };
 using LogSoftMax = LogSoftmax;
 /// log(sum(exp(x))) along dim, which disappears.
@@ -70,7 +76,10 @@ struct LogSumExp {
 /// Zeroes elements with probability p while training, see dropout().
 struct Dropout {
   double p = 0.5;
-  Tensor operator()(const Tensor& x) const { return dropout(x, p); }
+  Tensor operator()(const Tensor& x) const {
+    const LayerCall running(*this);
+    return dropout(x, p);
+  }
 };
 
 }  // namespace knet

@@ -3,6 +3,7 @@
 #include <tuple>
 #include <utility>
 
+#include "knet/autograd/layer_call.hpp"
 #include "knet/autograd/model.hpp"
 
 namespace knet {
@@ -53,9 +54,14 @@ struct Chain {
   template <std::size_t I, class... X>
   decltype(auto) run(X&&... x) const {
     if constexpr (I + 1 == sizeof...(L))
-      return std::get<I>(layers)(std::forward<X>(x)...);
+      return one<I>(std::forward<X>(x)...);
     else
-      return run<I + 1>(std::get<I>(layers)(std::forward<X>(x)...));
+      return run<I + 1>(one<I>(std::forward<X>(x)...));
+  }
+  template <std::size_t I, class... X>
+  decltype(auto) one(X&&... x) const {
+    const LayerCall running(std::get<I>(layers));
+    return std::get<I>(layers)(std::forward<X>(x)...);
   }
   template <std::size_t B, class T, std::size_t... I>
   static auto part(T& t, std::index_sequence<I...>);

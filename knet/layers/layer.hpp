@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "knet/autograd/layer_call.hpp"
 #include "knet/autograd/model.hpp"
 
 namespace knet {
@@ -52,7 +53,10 @@ class Layer {
   struct Model final : Concept {
     F f;
     explicit Model(F x) : f(std::move(x)) {}
-    Tensor call(const Tensor& x) const override { return f(x); }
+    Tensor call(const Tensor& x) const override {
+      const LayerCall running(f);
+      return f(x);
+    }
     void walk(Visitor& v) override { knet::walk(f, v); }
     std::unique_ptr<Concept> copy() const override { return std::make_unique<Model>(f); }
     const std::type_info& type() const override { return typeid(F); }

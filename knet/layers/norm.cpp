@@ -1,5 +1,6 @@
 #include "knet/layers/norm.hpp"
 
+#include "knet/autograd/layer_call.hpp"
 #include "knet/autograd/tape.hpp"
 #include "knet/base/text.hpp"
 #include "knet/kernels/kernels.hpp"
@@ -24,6 +25,7 @@ void check_channels(const char* who, const Tensor& x, std::int64_t c) {
 }  // namespace
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   check_features("LayerNorm", x, size);
   return layer_norm(x, value(weight), value(bias), eps);
 }
@@ -64,6 +66,7 @@ Tensor detail::group_weight(std::int64_t groups, std::int64_t channels, bool aff
   return affine ? ones({channels}, t) : Tensor();
 }
 Tensor GroupNorm::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   check_channels("GroupNorm", x, channels);
   return group_norm(x, groups, value(weight), value(bias), eps);
 }
@@ -73,6 +76,7 @@ std::string GroupNorm::describe() const {
 }
 
 Tensor InstanceNorm::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   check_channels("InstanceNorm", x, channels);
   return group_norm(x, channels, value(weight), value(bias), eps);
 }
@@ -81,6 +85,7 @@ std::string InstanceNorm::describe() const {
 }
 
 Tensor RMSNorm::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   check_features("RMSNorm", x, size);
   return rms_norm(x, value(weight), eps);
 }

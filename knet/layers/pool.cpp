@@ -1,5 +1,6 @@
 #include "knet/layers/pool.hpp"
 
+#include "knet/autograd/layer_call.hpp"
 #include "knet/base/text.hpp"
 #include "knet/tensor/access.hpp"
 
@@ -38,21 +39,25 @@ std::string describe_pool(const char* name, const L& l) {
 }  // namespace
 
 Tensor Pool::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   return batched("Pool", x, 3, [&](const Tensor& v) { return pool(v, options(*this), "Pool"); });
 }
 std::string Pool::describe() const { return describe_pool("Pool", *this); }
 
 Tensor UnPool::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   return batched("UnPool", x, 3, [&](const Tensor& v) { return unpool(v, options(*this), "UnPool"); });
 }
 std::string UnPool::describe() const { return describe_pool("UnPool", *this); }
 
 Tensor Pool1d::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   return batched("Pool1d", x, 2, [&](const Tensor& v) { return pool(v, options(*this), "Pool1d"); });
 }
 std::string Pool1d::describe() const { return describe_pool("Pool1d", *this); }
 
 Tensor AdaptivePool::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   return batched("AdaptivePool", x, 3,
                  [&](const Tensor& v) { return adaptive_pool(v, output, mode, "AdaptivePool"); });
 }
@@ -61,6 +66,7 @@ std::string AdaptivePool::describe() const {
 }
 
 Tensor GlobalPool::operator()(const Tensor& x) const {
+  const LayerCall running(*this);
   check_defined("GlobalPool", x);
   return adaptive_pool(x, 1, mode, "GlobalPool").reshape({x.size(0), x.size(1)});
 }

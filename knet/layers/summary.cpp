@@ -74,7 +74,8 @@ ModelSummary summarize(const Trace& t) {
       ++s.rows[*open].calls;
     }
     LayerSummary& r = s.rows[*open];
-    if (op.layer < 0) r.description += (r.description.empty() ? "" : ", ") + op.name;
+    if (op.layer < 0 || t.layers[static_cast<std::size_t>(op.layer)].description.empty())
+      r.description += (r.description.empty() ? "" : ", ") + op.name;
     r.output = op.shape;
     r.result_bytes += op.result_bytes;
     r.flops += op.flops;

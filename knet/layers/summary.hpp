@@ -14,7 +14,7 @@ namespace knet {
 /// A layer, or the operators that run between two layers.
 struct LayerSummary {
   std::string name;         ///< "layers.0", as in named_params; empty between layers and for the model itself
-  std::string description;  ///< as show() prints it; between layers the operators: "max_pool, reshape"
+  std::string description;  ///< as show() prints it; between layers (and of a lambda) its operators
   Shape output;             ///< of its last operator
   int calls = 0;            ///< how often it ran; a layer that runs twice is one row
   std::int64_t params = 0;  ///< numbers trained or frozen; those shared with an earlier row count there
@@ -37,7 +37,9 @@ std::string to_string(const ModelSummary&);
 }  // namespace detail
 
 /// Runs model(x...) once, as in inference, and gives one row per layer: the lines of show(model) that have
-/// parameters. Layers without any are found among the operators between. The model is left as it was.
+/// parameters, and those that have none and did something (dropout does nothing here). A struct of the user's
+/// without parameters is a row where a Chain or Sequence calls it; else its operators are found between
+/// layers. The model is left as it was.
 template <class M, class... X>
 requires(sizeof...(X) > 0 && std::is_invocable_v<M&, const X&...>) ModelSummary
     summarize(M& model, const X&... x) {

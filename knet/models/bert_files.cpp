@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "knet/autograd/tape.hpp"
@@ -15,14 +14,6 @@ namespace knet::models {
 namespace {
 
 using knet::detail::JsonFile;
-using nlohmann::json;
-
-double number(const JsonFile& f, const char* field, double otherwise) {
-  const json* j = JsonFile::find(f.root, field);
-  if (!j) return otherwise;
-  if (!j->is_number()) f.bad("\"", field, "\" is not a number");
-  return j->get<double>();
-}
 
 Pooling pooling_of(const std::string& path) {
   const JsonFile f("load_sentence_encoder", path);
@@ -43,7 +34,7 @@ bool normalizes(const std::string& path) {
   const JsonFile f("load_sentence_encoder", path);
   if (!f.root.is_array()) f.bad("not a list");
   bool found = false;
-  for (const json& module : f.root) {
+  for (const auto& module : f.root) {
     if (!module.is_object()) f.bad("a module is not an object");
     const std::string type = f.string(module, "type");
     if (type.ends_with(".Normalize"))
@@ -77,8 +68,8 @@ BertConfig load_bert_config(const std::string& path) {
                .layers = size("num_hidden_layers", defaults.layers),
                .heads = size("num_attention_heads", defaults.heads),
                .hidden = size("intermediate_size", defaults.hidden),
-               .dropout = number(f, "hidden_dropout_prob", defaults.dropout),
-               .eps = number(f, "layer_norm_eps", defaults.eps)};
+               .dropout = f.number(f.root, "hidden_dropout_prob", defaults.dropout),
+               .eps = f.number(f.root, "layer_norm_eps", defaults.eps)};
   if (activation == "gelu_new" || activation == "gelu_pytorch_tanh")
     c.activation = gelu;
   else if (activation == "relu")

@@ -11,13 +11,6 @@ namespace {
 using knet::detail::JsonFile;
 using nlohmann::json;
 
-double number(const JsonFile& f, const char* field, double otherwise) {
-  const json* j = JsonFile::find(f.root, field);
-  if (!j) return otherwise;
-  if (!j->is_number()) f.bad("\"", field, "\" is not a number");
-  return j->get<double>();
-}
-
 /// Buffers of old files, and the output table, which is the embedding.
 bool superfluous(std::string_view name) {
   return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name == "lm_head.weight";
@@ -54,8 +47,8 @@ GPT2Config load_gpt2_config(const std::string& path) {
       .layers = size("n_layer", defaults.layers),
       .heads = size("n_head", defaults.heads),
       .hidden = 0,
-      .dropout = number(f, "resid_pdrop", defaults.dropout),
-      .eps = number(f, "layer_norm_epsilon", defaults.eps)};
+      .dropout = f.number(f.root, "resid_pdrop", defaults.dropout),
+      .eps = f.number(f.root, "layer_norm_epsilon", defaults.eps)};
   if (JsonFile::find(f.root, "n_inner")) c.hidden = size("n_inner", 0);
   if (c.size % c.heads != 0) f.bad("\"n_embd\" ", c.size, " is not divisible by \"n_head\" ", c.heads);
   if (!(c.dropout >= 0 && c.dropout < 1)) f.bad("\"resid_pdrop\" is ", c.dropout, ", expected [0, 1)");

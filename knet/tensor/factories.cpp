@@ -1,6 +1,7 @@
 #include "knet/tensor/factories.hpp"
 
 #include <cmath>
+#include <numeric>
 
 #include "knet/base/text.hpp"
 #include "knet/tensor/access.hpp"
@@ -23,19 +24,42 @@ Tensor ramp(double start, double step, std::int64_t n, DType t) {
 void check_range(const char* who, std::int64_t low, std::int64_t high) {
   if (low >= high) fail<ValueError>(who, ": [", low, ", ", high, ") is empty");
 }
+// The numbers of a stream in turn, and integers made of them.
+class Draws {
+ public:
+  explicit Draws(RandomKey key) : key_(key) {}
+  /// In [0, n), each exactly as likely (Lemire 2019): draws that would favour some are thrown away.
+  std::uint64_t below(std::uint64_t n) {
+    if (n >> 32 != 0) {
+      const std::uint64_t upper = next();
+      return (upper << 32 | next()) % n;  // favours some, by less than 2^-24 for any n that fits memory
+    }
+    std::uint64_t product = next() * n;
+    if (static_cast<std::uint32_t>(product) < n) {
+      const std::uint64_t least = (std::uint64_t{1} << 32) % n;
+      while (static_cast<std::uint32_t>(product) < least) product = next() * n;
+    }
+    return product >> 32;
+  }
+
+ private:
+  std::uint32_t next() {
+    if (i_ % 4 == 0) philox::block(key_, i_ / 4, block_);
+    return block_[i_++ % 4];
+  }
+  RandomKey key_;
+  std::uint64_t i_ = 0;
+  std::uint32_t block_[4] = {};
+};
 Tensor permutation(std::int64_t n, RandomKey key) {
   if (n < 0) fail<ValueError>("randperm: ", n, " is negative");
-  Tensor r = ramp(0, 1, n, i64);
+  Tensor r = Tensor::make({n}, i64);
   if (n == 0) return r;
   auto* p = r.data<std::int64_t>();
-  // Fisher-Yates with 64 random bits a step, so that the bias is below 2^-32 for any n that fits memory.
-  for (std::int64_t i = n - 1; i > 0; --i) {
-    std::uint32_t u[4];
-    philox::block(key, static_cast<std::uint64_t>(i), u);
-    const std::uint64_t bits = (static_cast<std::uint64_t>(u[0]) << 32) | u[1];
-    const auto j = static_cast<std::int64_t>(bits % static_cast<std::uint64_t>(i + 1));
-    std::swap(p[i], p[j]);
-  }
+  std::iota(p, p + n, std::int64_t{0});
+  Draws draws(key);
+  for (std::int64_t i = n - 1; i > 0; --i)  // Fisher-Yates
+    std::swap(p[i], p[draws.below(static_cast<std::uint64_t>(i) + 1)]);
   return r;
 }
 

@@ -113,6 +113,11 @@ std::int64_t JsonFile::integer(const json& j, const char* field) const {
 std::int64_t JsonFile::integer(const json& j, const char* field, std::int64_t otherwise) const {
   return find(j, field) ? integer(j, field) : otherwise;
 }
+double JsonFile::number(const json& j, const char* field, double otherwise) const {
+  const json* f = find(j, field);
+  if (f && !f->is_number()) bad("\"", field, "\" is ", kind(*f), " (expected a number)");
+  return f ? f->get<double>() : otherwise;
+}
 const json& JsonFile::list(const json& j, const char* field) const {
   const json& f = at(j, field);
   if (!f.is_array()) bad("\"", field, "\" is ", kind(f), " (expected a list)");

@@ -1,5 +1,5 @@
 // JSON files that are not trusted: bounded depth, no name twice, and every object is asked for its fields, so
-// that one which nobody knows is an error and not lost. For the sources of knet/text only.
+// that one which nobody knows is an error and not lost. For the library's own sources.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -54,6 +54,7 @@ class JsonFile {
   /// From 0 to 2^53; `otherwise` when it is missing or null.
   std::int64_t integer(const json& j, const char* field) const;
   std::int64_t integer(const json& j, const char* field, std::int64_t otherwise) const;
+  double number(const json& j, const char* field, double otherwise) const;
   std::vector<std::string> strings(const json& j, const char* field) const;
   const json& list(const json& j, const char* field) const;
   /// The field must be this text.

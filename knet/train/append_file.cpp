@@ -23,6 +23,10 @@ void AppendFile::failed(const char* what) const {
 void AppendFile::write(std::string_view bytes) {
   struct stat before {};
   if (::fstat(fd_, &before) != 0) failed("cannot be read");
+  if (before.st_nlink == 0) {  // the system would take it, and nobody ever see it
+    errno = ENOENT;
+    failed("has been removed");
+  }
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;

@@ -36,4 +36,12 @@ void Epochs::finish() {
 
 double count_labels(const Tensor& y) { return (y != static_cast<double>(ignore)).to(f64).sum().item(); }
 
+double batch_weight(const Tensor& last) {
+  if (!last || last.ndim() == 0) return 1;
+  return last.dtype() == i64 || last.dtype() == i32 ? count_labels(last) : static_cast<double>(last.size(0));
+}
+void check_accumulate(int batches) {
+  if (batches < 1) fail<ValueError>("accumulate: ", batches, " batches (expected at least 1)");
+}
+
 }  // namespace knet::detail

@@ -45,6 +45,8 @@ struct TrainOptions {
   std::function<bool(const Epoch&)> on_epoch = {};  ///< false ends the training
   Schedule schedule = {};                           ///< learning rate by step
   double clip_norm = 0;                             ///< of all gradients together; 0: not clipped
+  /// Batches of one update: gradients are averaged over so many, as Minimize::accumulate() says.
+  int accumulate = 1;
   /// Measures the model after each epoch: .evaluate = [&] { return Metrics{{"accuracy", ...}}; }
   std::function<Metrics()> evaluate = {};
   std::string metric = "loss";  ///< what patience looks at: "loss", or a name that evaluate gives
@@ -86,6 +88,7 @@ class Epochs {
 template <class M, class R>
 TrainLog train(M& model, R&& data, TrainOptions o = {}) {
   auto steps = minimize(model, o.loss, data, o.optimizer);
+  steps.accumulate(o.accumulate);
   detail::Epochs epochs(detail::any_model(model), steps.optimizer(), o);
   if constexpr (requires { data.set_state(data.state()); }) epochs.state().value("data", data);
   epochs.begin();
@@ -104,6 +107,19 @@ TrainLog train(M& model, R&& data, TrainOptions o = {}) {
 
 namespace detail {
 double count_labels(const Tensor& y);  // other than `ignore`
+}
+/// Mean of a loss over all batches: mean_loss(model, dtst), mean_loss(model, dtst, mse). Batches count as
+/// Minimize::accumulate() says, so that it is the loss of all rows together.
+template <class M, class R, class L = NLL>
+requires detail::data_range<R>
+double mean_loss(M& model, R&& data, const L& loss = {}) {
+  double sum = 0, count = 0;
+  for (auto&& b : data) {
+    const double n = detail::weight_of(b);
+    if (n > 0) sum += n * detail::loss_of(model, loss, b).item();
+    count += n;
+  }
+  return sum / count;
 }
 /// Share of right answers over all batches (x, y); labels of `ignore` are not counted.
 template <class M, class R>

@@ -301,10 +301,23 @@ TEST_F(Download, TwoWantTheSame) {
   EXPECT_EQ(s.requests().size(), 1u);
 }
 
+// The cache in this test's folder.
+struct CacheHere {
+  explicit CacheHere(const std::string& to) {
+    if (const char* v = std::getenv("XDG_CACHE_HOME")) before = v;
+    setenv("XDG_CACHE_HOME", to.c_str(), 1);
+  }
+  ~CacheHere() {
+    if (before)
+      setenv("XDG_CACHE_HOME", before->c_str(), 1);
+    else
+      unsetenv("XDG_CACHE_HOME");
+  }
+  std::optional<std::string> before;
+};
+
 TEST_F(Download, Cache) {
-  const char* before = std::getenv("XDG_CACHE_HOME");
-  const std::string old = before ? before : "";
-  setenv("XDG_CACHE_HOME", path("cache").c_str(), 1);
+  const CacheHere here(path("cache"));
   EXPECT_EQ(io::cache_folder("things"), path("cache/knetlayers/things"));
   LoopbackServer s([&](const Request&) { return ok(body); });
   for (int i = 0; i < 2; ++i)
@@ -314,10 +327,25 @@ TEST_F(Download, Cache) {
   EXPECT_TRUE(read(path("cache/knetlayers/things/file.bin")) == body);
   EXPECT_THROW(io::download_cached(s.url + "/", "things", options(body)), ValueError);
   EXPECT_THROW(io::download_cached(s.url + "/..", "things", options(body)), ValueError);
-  if (before)
-    setenv("XDG_CACHE_HOME", old.c_str(), 1);
-  else
-    unsetenv("XDG_CACHE_HOME");
+}
+
+TEST_F(Download, Unpacked) {
+  const CacheHere here(path("cache"));
+  const std::string archive = read(test_data("files/deflated.npz"));
+  LoopbackServer s([&](const Request&) { return ok(archive); });
+  for (int i = 0; i < 2; ++i) {
+    const auto folder = io::download_unpacked(s.url + "/a/set.zip", "things", options(archive));
+    EXPECT_EQ(folder, path("cache/knetlayers/things/set"));
+    EXPECT_FALSE(std::filesystem::is_empty(folder));
+  }
+  EXPECT_EQ(s.requests().size(), 1u);
+  EXPECT_FALSE(std::filesystem::exists(path("cache/knetlayers/things/set.zip")));
+  EXPECT_THROW(io::download_unpacked(s.url + "/a/set.rar", "things", options(archive)), ValueError);
+  // What can not be unpacked leaves no folder that looks whole.
+  const std::string damaged = archive.substr(0, archive.size() / 2);
+  LoopbackServer bad([&](const Request&) { return ok(damaged); });
+  EXPECT_THROW(io::download_unpacked(bad.url + "/bad.zip", "things", options(damaged)), IoError);
+  EXPECT_FALSE(std::filesystem::exists(path("cache/knetlayers/things/bad")));
 }
 
 }  // namespace

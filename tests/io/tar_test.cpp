@@ -7,6 +7,7 @@
 
 #include "io_test.hpp"
 #include "knet/io/gzip.hpp"
+#include "knet/io/unpack.hpp"
 
 using namespace io_test;
 using namespace knet;

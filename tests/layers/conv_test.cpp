@@ -1,5 +1,4 @@
-// Convolution and pooling layers: the Julia system's golden numbers, sizes, properties, memory order, and
-// what wrong options get.
+// Convolution layers: the Julia system's golden numbers, sizes, properties, and what wrong options get.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -56,23 +55,6 @@ TEST(GoldenConv, Transposed) {
   expect_close(deconv(a, a, {.stride = 2}),
                numbers({1, 1, 4, 4}, {1, 2, 2, 4, 3, 4, 6, 8, 3, 6, 4, 8, 9, 12, 12, 16}), "stride");
 }
-TEST(GoldenPool, OfTheNotebook) {
-  const auto line = [](const std::vector<double>& v) {
-    return numbers({1, 1, 1, static_cast<std::int64_t>(v.size())}, v);
-  };
-  const Tensor six = count_up({1, 1, 1, 6});
-  expect_close(pool(six, {.window = {1, 2}}), line({2, 4, 6}), "window 2");
-  expect_close(pool(six, {.window = {1, 3}}), line({3, 6}), "window 3");
-  expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}}), line({1, 3, 5, 6}), "padding");
-  expect_close(pool(count_up({1, 1, 1, 10}), {.window = {1, 2}, .stride = 4}), line({2, 6, 10}), "stride");
-  expect_close(pool(count_up({1, 1, 4, 4})), numbers({1, 1, 2, 2}, {6, 8, 14, 16}), "default");
-  expect_close(pool(count_up({1, 2, 4, 4})), numbers({1, 2, 2, 2}, {6, 8, 14, 16, 22, 24, 30, 32}),
-               "channels");
-  expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}, .mode = PoolMode::mean_inside}),
-               line({1, 2.5, 4.5, 6}), "mean without padding");
-  EXPECT_THROW(pool(six, {.padding = {0, 1}}), ShapeError);  // a window higher than the image
-}
-
 TEST(Conv, Sizes) {
   const auto shape = [](const Tensor& t) { return to_string(t.shape()); };
   EXPECT_EQ(shape(Conv{.height = 3, .width = 3, .inout = {3, 5}, .padding = 1}(zeros({2, 3, 10, 10}))),
@@ -335,133 +317,6 @@ TEST(Conv, LayersOfEveryRankDoWhatTheirOperatorsDo) {
                         .dtype = f64},
                {2, 2, 2, 3, 2}, backward);
 }
-TEST(Pool, LayersOfEveryRank) {
-  const Tensor x5 = randn({2, 3, 4, 6, 5}, f64), x4 = x5.select(2, 0), x3 = x4.select(2, 0);
-  for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
-    const PoolOptions o{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
-    const Pool layer{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
-    expect_close(layer(x5), pool(x5, o), "[N, C, D, H, W]");
-    expect_close(layer(x4), pool(x4, o), "[N, C, H, W]");
-    expect_close(layer(x4(1)), pool(x4, o)(1), "[C, H, W]");
-    const Pool1d line{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
-    expect_close(line(x3), pool(x3, o), "[N, C, W]");
-    expect_close(line(x3(1)), pool(x3, o)(1), "[C, W]");
-    const UnPool wide{.window = 2, .mode = mode};
-    expect_close(wide(x4(1)), unpool(x4, {.mode = mode})(1), "one image");
-    expect_close(AdaptivePool{.output = {2, 3}, .mode = mode}(x4(1)), adaptive_pool(x4, {2, 3}, mode)(1),
-                 "adaptive");
-  }
-  expect_close(GlobalPool{}(x5), x5.mean({2, 3, 4}), "mean of all");
-  expect_close(GlobalPool{.mode = PoolMode::max}(x3), x3.max(2), "largest of all");
-  // Windows that cover the image are the global pool.
-  expect_close(Pool{.window = {6, 5}, .mode = PoolMode::mean}(x4).flatten(1), GlobalPool{}(x4),
-               "whole window");
-}
-TEST(Pool, UndoesUnPool) {
-  const Tensor x = randn({2, 3, 4, 5}, f64);
-  for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
-    for (const PoolOptions& o :
-         {PoolOptions{.mode = mode}, PoolOptions{.window = 3, .mode = mode},
-          PoolOptions{.window = {3, 2}, .mode = mode}, PoolOptions{.window = 3, .padding = 1, .mode = mode},
-          PoolOptions{.padding = 1, .mode = mode}, PoolOptions{.window = 2, .stride = 3, .mode = mode},
-          PoolOptions{.window = 3, .padding = 1, .mode = mode, .alpha = 2}})
-      expect_close(pool(unpool(x, o), o), x, "mode " + std::to_string(static_cast<int>(mode)));
-  }
-}
-TEST(Pool, NaN) {
-  Tensor x = count_up({1, 1, 2, 2});
-  x.ref(0, 0, 1, 1) = NAN;
-  EXPECT_TRUE(std::isnan(pool(x).item()));
-  EXPECT_EQ(pool(x, {.propagate_nan = false}).item(), 3);
-  EXPECT_TRUE(std::isnan(pool(full({1, 1, 2, 2}, NAN), {.propagate_nan = false}).item()));
-}
-
-/// Notes whether values and gradients that pass have their channels last in memory.
-struct Watch {
-  std::vector<int>* values;
-  std::vector<int>* gradients;
-  Tensor operator()(const Tensor& x) const {
-    values->push_back(x.is_channels_last());
-    return primitive(x.detach(), {x}, [g = gradients](const Tensor& dy, const Tensor&) {
-      g->push_back(dy.is_channels_last());
-      return std::vector{dy};
-    });
-  }
-};
-TEST(Conv, MemoryStaysChannelsLast) {
-  std::vector<int> values, gradients;
-  const Watch watch{&values, &gradients};
-  auto model = Chain{Conv{.height = 3, .width = 3, .inout = {3, 8}, .activation = relu, .padding = 1},
-                     watch,
-                     Pool{},
-                     watch,
-                     BatchNorm{8},
-                     watch,
-                     relu,
-                     watch,
-                     Conv{.height = 3, .width = 3, .inout = {8, 4}, .padding = 1},
-                     watch,
-                     Tanh{},
-                     watch,
-                     DeConv{.height = 2, .width = 2, .inout = {4, 4}, .stride = 2},
-                     watch,
-                     Pool{.mode = PoolMode::mean},
-                     watch,
-                     Conv{.height = 1, .width = 1, .inout = {4, 2}},
-                     watch,
-                     GlobalPool{}};
-  const Param x = randn({2, 3, 8, 8});
-  const Tape t = diff([&] { return sum(square(model(x))); });
-  EXPECT_EQ(values, std::vector<int>(9, 1));
-  EXPECT_EQ(gradients, std::vector<int>(9, 1));
-}
-
-// Copies of images into another order of memory, as the kernels see them.
-int reorders = 0;
-void counting_copy(const Array& x, const Array& y) {
-  const auto order = [](const Array& a) {  // dimensions, the widest step first
-    std::vector<int> dims;
-    for (int i = 0; i < a.ndim; ++i) {
-      if (a.size[i] > 1) dims.push_back(i);
-    }
-    std::ranges::stable_sort(dims, std::greater{}, [&](int i) { return a.stride[i]; });
-    return dims;
-  };
-  if (x.ndim >= 4 && x.numel() > 64 && order(x) != order(y)) ++reorders;
-  cpu_kernels().copy(x, y);
-}
-TEST(Conv, ATrainingStepReordersNothing) {
-  const auto conv = [](std::int64_t from, std::int64_t to, int window, int stride = 1) {
-    return Conv{
-        .height = window, .width = window, .inout = {from, to}, .padding = window / 2, .stride = stride};
-  };
-  auto model = Chain{Conv{.height = 3, .width = 3, .inout = {3, 8}, .activation = relu, .padding = 1},
-                     Conv{.height = 3, .width = 3, .inout = {8, 8}, .padding = 1, .groups = 2},
-                     BatchNorm{.channels = 8, .activation = relu},
-                     GroupNorm{.groups = 2, .channels = 8},
-                     InstanceNorm{.channels = 8, .affine = true},
-                     Dropout{.p = 0.2},
-                     Pool{},
-                     Add{{conv(8, 8, 1), conv(8, 8, 3)}},
-                     Concat{{conv(8, 4, 1), Pool{.window = 3, .stride = 1, .padding = 1}}},
-                     Tanh{},
-                     conv(12, 6, 3, 2),
-                     DeConv{.height = 2, .width = 2, .inout = {6, 4}, .stride = 2},
-                     GlobalPool{},
-                     mat,
-                     Linear{.input = 4, .output = 5}};
-  Kernels counting = cpu_kernels();
-  counting.copy = counting_copy;
-  set_cpu_kernels(&counting);
-  reorders = 0;
-  const Tape t = diff([&] { return nll(model(randn({2, 3, 16, 16})), Tensor{1, 2}); });
-  EXPECT_EQ(reorders, 0);
-  // The counter counts: rows first to channels last is one.
-  Conv{.height = 1, .width = 1, .inout = {3, 2}}(randn({2, 3, 16, 16})).contiguous();
-  EXPECT_EQ(reorders, 1);
-  set_cpu_kernels(nullptr);
-}
-
 TEST(Conv, RefusesWhatHasNoMeaning) {
   const auto message = [](const auto& f) -> std::string {
     try {
@@ -507,31 +362,6 @@ TEST(Conv, RefusesWhatHasNoMeaning) {
            DeConv{.height = 1, .width = 1, .padding = 2}(zeros({1, 1, 4, 4}));
          }),
          {"DeConv", "[1, 1, 4, 4]", "no output"});
-  expect(message([&] { pool(zeros({1, 1, 4, 4}), {.padding = 2}); }), {"pool", "padding", "window"});
-  expect(message([&] { pool(zeros({1, 1, 1, 4})); }), {"pool", "window", "[1, 1, 1, 4]"});
-  expect(message([&] { pool(zeros({1, 4})); }), {"pool", "[1, 4]"});
-  expect(message([&] { pool(zeros({1, 1, 4, 4}, i32)); }), {"pool", "i32"});
-  expect(message([&] { Pool{.padding = 2}(zeros({1, 1, 4, 4})); }), {"Pool", "padding 2", "window 2"});
-  expect(message([&] {
-           Pool{}(zeros({1, 1, 1, 4}));
-         }),
-         {"Pool", "window of 2", "[1, 1, 1, 4]", "dimension 2"});
-  expect(message([&] {
-           Pool{.window = {1, 2, 3}}(zeros({1, 1, 4, 4}));
-         }),
-         {"Pool", "{1, 2, 3}", "2 spatial"});
-  expect(message([&] { Pool{.stride = 0}(zeros({1, 1, 4, 4})); }), {"Pool", "stride = 0"});
-  expect(message([&] {
-           UnPool{.window = 3, .padding = 2}(zeros({1, 1, 1, 1}));
-         }),
-         {"UnPool", "[1, 1, 1, 1]", "padding 2", "no output"});
-  expect(message([&] { UnPool{.alpha = 0}(zeros({1, 1, 1, 1})); }), {"UnPool", "alpha"});
-  expect(message([&] { AdaptivePool{.output = 0}(zeros({1, 1, 4, 4})); }), {"AdaptivePool", "output 0"});
-  expect(message([&] {
-           AdaptivePool{.output = {1, 1, 1}}(zeros({1, 1, 4, 4}));
-         }),
-         {"AdaptivePool", "{1, 1, 1}", "2 spatial"});
-  expect(message([&] { GlobalPool{}(zeros({1, 4})); }), {"GlobalPool", "[1, 4]"});
   expect(message([&] {
            Conv1d{.width = 3, .inout = {2, 4}}(zeros({1, 3, 8}));
          }),

@@ -47,9 +47,12 @@ TEST(Summary, ConvolutionalNetwork) {
   EXPECT_EQ(row(s, "5").flops, 2.0 * 2 * 800 * 500);
   EXPECT_EQ(row(s, "6").flops, 2.0 * 2 * 500 * 10);
   EXPECT_EQ(s.total.flops, 2.0 * 2 * (288000.0 + 1600000 + 400000 + 5000));
-  EXPECT_EQ(s.rows[1].name, "");
-  EXPECT_EQ(s.rows[1].description, "max_pool");
+  EXPECT_EQ(s.rows.size(), 7u) << s;
+  EXPECT_EQ(s.rows[1].name, "1");
+  EXPECT_EQ(s.rows[1].description, Pool{}.describe());
   EXPECT_EQ(s.rows[1].output, (Shape{2, 20, 12, 12}));
+  EXPECT_EQ(s.rows[4].name, "4");  // mat
+  EXPECT_EQ(s.rows[4].output, (Shape{2, 800}));
   const std::string table = summary(model, zeros({2, 1, 28, 28}));
   EXPECT_NE(table.find("431,080 parameters"), std::string::npos) << table;
   EXPECT_NE(table.find("Conv"), std::string::npos) << table;
@@ -152,6 +155,53 @@ TEST(Summary, SharedLayerIsOneRow) {
   ASSERT_EQ(s.rows.size(), 2u) << s;
   EXPECT_EQ(s.rows[0].calls, 2);
   EXPECT_EQ(s.rows[0].flops, 2.0 * 2 * 16);
+}
+
+// Layers without parameters: the library's own wherever they are called, anybody's where a Chain or Sequence
+// does.
+struct Halve {  // of the user's
+  double by = 2;
+  Tensor operator()(const Tensor& x) const { return x / by; }
+};
+struct Mixed {
+  Pool pool{.window = 2};
+  Pool again{.window = 2};
+  Halve halve;
+  Sequence rest{Halve{}, Softmax{}, [](const Tensor& x) { return tanh(x + 1.0); }, Dropout{}};
+  Linear head{.input = 4, .output = 2};
+  Tensor operator()(const Tensor& x) const { return rest(head(mat(halve(again(pool(x)))))); }
+};
+TEST(Summary, LayersWithoutParameters) {
+  const Mixed m;
+  const ModelSummary s = summarize(m, randn({3, 1, 8, 8}));
+  EXPECT_EQ(row(s, "pool").description, Pool{}.describe());
+  EXPECT_EQ(row(s, "pool").output, (Shape{3, 1, 4, 4}));
+  EXPECT_EQ(row(s, "again").output, (Shape{3, 1, 2, 2}));
+  EXPECT_EQ(row(s, "rest.0").description, "Halve");
+  EXPECT_EQ(row(s, "rest.1").description, "Softmax");
+  EXPECT_EQ(row(s, "rest.2").name, "rest.2");
+  EXPECT_EQ(row(s, "rest.2").description, "operator +, tanh");  // a lambda has no name
+  EXPECT_EQ(row(s, "head").params, 10);
+  EXPECT_EQ(s.total.params, 10);
+  std::string names;
+  for (const LayerSummary& r : s.rows) names += r.name + "|";
+  // `halve` is called by a struct: its division is an operator between layers. Dropout does nothing.
+  EXPECT_EQ(names, "pool|again||head|rest.0|rest.1|rest.2|") << s;
+  for (const LayerSummary& r : s.rows) EXPECT_EQ(r.calls, 1) << r.name;
+  // The same layer twice is one row; nobody watching, nothing is told.
+  auto twice = Chain{Pool{.window = 2}, relu};
+  const auto both = [&](const Tensor& x) { return twice(twice(x)); };
+  EXPECT_EQ(both(randn({1, 1, 8, 8})).shape(), (Shape{1, 1, 2, 2}));
+  struct Twice {
+    Chain<Pool, ReLU> c{Pool{.window = 2}, relu};
+    Tensor operator()(const Tensor& x) const { return c(c(x)); }
+  };
+  const Twice t;
+  const ModelSummary two = summarize(t, randn({1, 1, 8, 8}));
+  ASSERT_EQ(two.rows.size(), 2u) << two;
+  EXPECT_EQ(two.rows[0].calls, 2);
+  EXPECT_EQ(two.rows[1].name, "c.1");
+  EXPECT_EQ(two.rows[1].description, "ReLU");
 }
 TEST(Summary, LeavesTheModelAndPassesErrorsOn) {
   BatchNorm bn{.channels = 3};

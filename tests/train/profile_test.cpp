@@ -65,6 +65,8 @@ TEST(Profile, TraceOfTrainingNests) {
   std::map<std::string, int> kinds;
   double last = 0;
   for (const Json& e : trace.at("traceEvents")) {
+    EXPECT_EQ(e.at("pid"), ::getpid());
+    EXPECT_TRUE(e.at("name").is_string());
     if (e.at("ph") == "M") continue;
     const double begin = e.at("ts");
     EXPECT_GE(begin, last);

@@ -47,6 +47,68 @@ bool same_bits(const MLP& a, const MLP& b) {
   return p.size() == q.size();
 }
 
+// An update over several batches is the one on all their rows together; a pass ends with what is left.
+TEST(Accumulate, EqualsOneLargeBatch) {
+  const Clouds c;
+  Tensor y = c.y.narrow(0, 0, 110);
+  for (std::int64_t i = 30; i < 50; ++i) y.ref(i) = ignore;  // batches of unequal weight
+  const Tensor x = c.x.narrow(0, 0, 110);
+  seed(1);
+  MLP parts{{2, 8, 2}}, whole = parts, called = parts;
+  auto steps = adam(parts, nll, minibatch(x, y, 20, {.partial = true}), {.lr = 0.01});
+  steps.accumulate(4);
+  EXPECT_EQ(steps.size(), 2);
+  std::vector<double> losses;
+  for (const double v : steps) losses.push_back(v);
+  std::vector<std::pair<Tensor, Tensor>> large{{x.narrow(0, 0, 80), y.narrow(0, 0, 80)},
+                                               {x.narrow(0, 80, 30), y.narrow(0, 80, 30)}};
+  std::vector<double> expected;
+  for (const double v : adam(whole, nll, large, {.lr = 0.01})) expected.push_back(v);
+  ASSERT_EQ(losses.size(), 2u);
+  EXPECT_EQ(steps.optimizer().steps(), 2);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_NEAR(losses[i], expected[i], 1e-6);
+  const TrainLog log = train(called, minibatch(x, y, 20, {.partial = true}),
+                             {.optimizer = Adam{.lr = 0.01}, .progress = false, .accumulate = 4});
+  EXPECT_EQ(log.steps, 2u);
+  const auto p = params(parts), q = params(whole), r = params(called);
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    EXPECT_LT(max(abs(p[i].value() - q[i].value())).item(), 2e-6) << i;
+    EXPECT_TRUE(equal(p[i].value(), r[i].value())) << i;
+  }
+}
+TEST(Accumulate, AnyNumberOfBatches) {
+  const Clouds c;
+  for (const int k : {1, 3, 4, 5, 100}) {
+    MLP model{{2, 4, 2}};
+    auto steps = sgd(model, nll, minibatch(c.x, c.y, 100), {.lr = 0.01});  // four batches
+    steps.accumulate(k);
+    std::ptrdiff_t n = 0;
+    for ([[maybe_unused]] const double v : steps) ++n;
+    EXPECT_EQ(n, (4 + k - 1) / k);
+    EXPECT_EQ(n, steps.size());
+  }
+  // Nothing but labels that do not count: no update, and no division by zero.
+  MLP model{{2, 4, 2}}, before = model;
+  for (const double v : sgd(model, nll, minibatch(c.x, full({400}, ignore, i64), 100)).accumulate(2))
+    EXPECT_EQ(v, 0);
+  EXPECT_TRUE(same_bits(model, before));
+  EXPECT_THROW(sgd(model, nll, minibatch(c.x, c.y, 100)).accumulate(0), ValueError);
+  EXPECT_THROW(train(model, minibatch(c.x, c.y, 100), {.progress = false, .accumulate = -1}), ValueError);
+}
+
+TEST(MeanLoss, IsTheLossOfAllRows) {
+  const Clouds c;
+  Tensor y = c.y;
+  for (std::int64_t i = 10; i < 37; ++i) y.ref(i) = ignore;
+  const MLP model{{2, 8, 2}};
+  const auto data = minibatch(c.x, y, 30, {.partial = true});
+  EXPECT_NEAR(mean_loss(model, data), nll(model(c.x), y).item(), 1e-6);
+  const MLP line{{2, 1}};
+  const Tensor target = c.x.sum(1).reshape({400, 1});
+  EXPECT_NEAR(mean_loss(line, minibatch(c.x, target, 70, {.partial = true}), mse),
+              mse(line(c.x), target).item(), 1e-5);
+}
+
 TEST(Minibatch, SizesOrderAndOptions) {
   const Tensor x = arange(0, 20).to(f32).reshape({10, 2}), y = arange(0, 10);
   EXPECT_EQ(minibatch(x, y, 3).size(), 3u);

@@ -1,5 +1,5 @@
 // CLEVR (Johnson et al. 2017, arXiv:1612.06890): questions about rendered scenes, and features of its images
-// in one large file. https://cs.stanford.edu/people/jcjohns/clevr has CLEVR_v1.0.zip.
+// in one large file. https://cs.stanford.edu/people/jcjohns/clevr has CLEVR_v1.0.zip (io::unpack).
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,9 @@
 // Sentence and sentence-pair tasks: GLUE (Wang et al. 2018, arXiv:1804.07461), and SNLI (Bowman et al. 2015)
 // beside it. Files are tab-separated with literal quotes; columns are found by their names in the header, for
-// they differ from part to part. https://gluebenchmark.com/tasks has the files.
+// they differ from part to part. https://gluebenchmark.com/tasks has the files; to fetch and unpack one:
+//
+//   const auto folder = io::download_unpacked("https://dl.fbaipublicfiles.com/glue/data/CoLA.zip", "glue");
+//   const auto trn = datasets::cola(folder, datasets::Part::train);
 #pragma once
 #include <cstddef>
 #include <cstdint>

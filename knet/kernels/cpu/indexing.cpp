@@ -1,4 +1,5 @@
 // Taking and adding rows by their numbers. Dense arrays move whole rows; all else goes the plain way.
+#include <algorithm>
 #include <cstring>
 
 #include "knet/base/dispatch.hpp"
@@ -21,11 +22,13 @@ struct Split {
 };
 Int step_of(const Array& ids) { return ids.ndim > 0 ? ids.stride[0] : 0; }
 
-// Rows of a large table come from memory, in no order that the processor foresees.
+// Rows of a large table come from memory, in no order that the processor foresees. It does foresee the rest
+// of a row: asking for all of a long one holds up the copying (measured).
 constexpr Int ahead = 8;  // rows asked for in advance
 void prefetch([[maybe_unused]] const void* p, [[maybe_unused]] std::size_t bytes) {
 #ifdef __GNUC__
-  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const std::byte*>(p) + i);
+  for (std::size_t i = 0; i < std::min<std::size_t>(bytes, 256); i += 64)
+    __builtin_prefetch(static_cast<const std::byte*>(p) + i);
 #endif
 }
 

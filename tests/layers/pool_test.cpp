@@ -1,0 +1,113 @@
+// Pooling layers: the Julia system's golden numbers, every rank and mode, NaN, and what wrong options get.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "knet/knet.hpp"
+#include "tests/reference/reference.hpp"
+
+namespace {
+using namespace knet;
+using knet::test::expect_close;
+
+/// 1, 2, ... in row-major order, which is the order of Julia's arrays read from the last dimension.
+Tensor count_up(const Shape& s) { return arange(1, s.numel() + 1, 1, f64).reshape(s); }
+Tensor numbers(const Shape& s, const std::vector<double>& v) { return Tensor(v, s); }
+
+TEST(GoldenPool, OfTheNotebook) {
+  const auto line = [](const std::vector<double>& v) {
+    return numbers({1, 1, 1, static_cast<std::int64_t>(v.size())}, v);
+  };
+  const Tensor six = count_up({1, 1, 1, 6});
+  expect_close(pool(six, {.window = {1, 2}}), line({2, 4, 6}), "window 2");
+  expect_close(pool(six, {.window = {1, 3}}), line({3, 6}), "window 3");
+  expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}}), line({1, 3, 5, 6}), "padding");
+  expect_close(pool(count_up({1, 1, 1, 10}), {.window = {1, 2}, .stride = 4}), line({2, 6, 10}), "stride");
+  expect_close(pool(count_up({1, 1, 4, 4})), numbers({1, 1, 2, 2}, {6, 8, 14, 16}), "default");
+  expect_close(pool(count_up({1, 2, 4, 4})), numbers({1, 2, 2, 2}, {6, 8, 14, 16, 22, 24, 30, 32}),
+               "channels");
+  expect_close(pool(six, {.window = {1, 2}, .padding = {0, 1}, .mode = PoolMode::mean_inside}),
+               line({1, 2.5, 4.5, 6}), "mean without padding");
+  EXPECT_THROW(pool(six, {.padding = {0, 1}}), ShapeError);  // a window higher than the image
+}
+TEST(Pool, LayersOfEveryRank) {
+  const Tensor x5 = randn({2, 3, 4, 6, 5}, f64), x4 = x5.select(2, 0), x3 = x4.select(2, 0);
+  for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
+    const PoolOptions o{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
+    const Pool layer{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
+    expect_close(layer(x5), pool(x5, o), "[N, C, D, H, W]");
+    expect_close(layer(x4), pool(x4, o), "[N, C, H, W]");
+    expect_close(layer(x4(1)), pool(x4, o)(1), "[C, H, W]");
+    const Pool1d line{.window = 3, .stride = 2, .padding = 1, .mode = mode, .alpha = 2};
+    expect_close(line(x3), pool(x3, o), "[N, C, W]");
+    expect_close(line(x3(1)), pool(x3, o)(1), "[C, W]");
+    const UnPool wide{.window = 2, .mode = mode};
+    expect_close(wide(x4(1)), unpool(x4, {.mode = mode})(1), "one image");
+    expect_close(AdaptivePool{.output = {2, 3}, .mode = mode}(x4(1)), adaptive_pool(x4, {2, 3}, mode)(1),
+                 "adaptive");
+  }
+  expect_close(GlobalPool{}(x5), x5.mean({2, 3, 4}), "mean of all");
+  expect_close(GlobalPool{.mode = PoolMode::max}(x3), x3.max(2), "largest of all");
+  // Windows that cover the image are the global pool.
+  expect_close(Pool{.window = {6, 5}, .mode = PoolMode::mean}(x4).flatten(1), GlobalPool{}(x4),
+               "whole window");
+}
+TEST(Pool, UndoesUnPool) {
+  const Tensor x = randn({2, 3, 4, 5}, f64);
+  for (const PoolMode mode : {PoolMode::max, PoolMode::mean, PoolMode::mean_inside}) {
+    for (const PoolOptions& o :
+         {PoolOptions{.mode = mode}, PoolOptions{.window = 3, .mode = mode},
+          PoolOptions{.window = {3, 2}, .mode = mode}, PoolOptions{.window = 3, .padding = 1, .mode = mode},
+          PoolOptions{.padding = 1, .mode = mode}, PoolOptions{.window = 2, .stride = 3, .mode = mode},
+          PoolOptions{.window = 3, .padding = 1, .mode = mode, .alpha = 2}})
+      expect_close(pool(unpool(x, o), o), x, "mode " + std::to_string(static_cast<int>(mode)));
+  }
+}
+TEST(Pool, NaN) {
+  Tensor x = count_up({1, 1, 2, 2});
+  x.ref(0, 0, 1, 1) = NAN;
+  EXPECT_TRUE(std::isnan(pool(x).item()));
+  EXPECT_EQ(pool(x, {.propagate_nan = false}).item(), 3);
+  EXPECT_TRUE(std::isnan(pool(full({1, 1, 2, 2}, NAN), {.propagate_nan = false}).item()));
+}
+
+TEST(Pool, RefusesWhatHasNoMeaning) {
+  const auto message = [](const auto& f) -> std::string {
+    try {
+      f();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "nothing was thrown";
+  };
+  const auto expect = [&](const std::string& got, std::vector<std::string> parts) {
+    for (const auto& p : parts) EXPECT_NE(got.find(p), std::string::npos) << got << "\nlacks " << p;
+  };
+  expect(message([&] { pool(zeros({1, 1, 4, 4}), {.padding = 2}); }), {"pool", "padding", "window"});
+  expect(message([&] { pool(zeros({1, 1, 1, 4})); }), {"pool", "window", "[1, 1, 1, 4]"});
+  expect(message([&] { pool(zeros({1, 4})); }), {"pool", "[1, 4]"});
+  expect(message([&] { pool(zeros({1, 1, 4, 4}, i32)); }), {"pool", "i32"});
+  expect(message([&] { Pool{.padding = 2}(zeros({1, 1, 4, 4})); }), {"Pool", "padding 2", "window 2"});
+  expect(message([&] {
+           Pool{}(zeros({1, 1, 1, 4}));
+         }),
+         {"Pool", "window of 2", "[1, 1, 1, 4]", "dimension 2"});
+  expect(message([&] {
+           Pool{.window = {1, 2, 3}}(zeros({1, 1, 4, 4}));
+         }),
+         {"Pool", "{1, 2, 3}", "2 spatial"});
+  expect(message([&] { Pool{.stride = 0}(zeros({1, 1, 4, 4})); }), {"Pool", "stride = 0"});
+  expect(message([&] {
+           UnPool{.window = 3, .padding = 2}(zeros({1, 1, 1, 1}));
+         }),
+         {"UnPool", "[1, 1, 1, 1]", "padding 2", "no output"});
+  expect(message([&] { UnPool{.alpha = 0}(zeros({1, 1, 1, 1})); }), {"UnPool", "alpha"});
+  expect(message([&] { AdaptivePool{.output = 0}(zeros({1, 1, 4, 4})); }), {"AdaptivePool", "output 0"});
+  expect(message([&] {
+           AdaptivePool{.output = {1, 1, 1}}(zeros({1, 1, 4, 4}));
+         }),
+         {"AdaptivePool", "{1, 1, 1}", "2 spatial"});
+  expect(message([&] { GlobalPool{}(zeros({1, 4})); }), {"GlobalPool", "[1, 4]"});
+}
+
+}  // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <sstream>
 
 #include "knet/knet.hpp"
@@ -53,6 +54,16 @@ TEST(Factories, RandomNumbersFollowTheSeed) {
   const Tensor four = rand({100'000});
   set_threads(before);
   EXPECT_TRUE(equal(one, four));
+}
+TEST(Random, EveryOrderIsAsLikely) {
+  Generator g(5);
+  std::map<std::vector<std::int64_t>, int> seen;
+  constexpr int n = 24'000;
+  for (int i = 0; i < n; ++i) ++seen[randperm(4, g).to_vector<std::int64_t>()];
+  EXPECT_EQ(seen.size(), 24u);
+  double chi2 = 0;
+  for (const auto& [order, count] : seen) chi2 += std::pow(count - n / 24.0, 2) / (n / 24.0);
+  EXPECT_LT(chi2, 60);  // 23 degrees of freedom: beyond that once in 30,000 generators
 }
 TEST(Views, ShareMemoryUntilWritten) {
   const Tensor x = count({2, 3, 4});

@@ -106,11 +106,11 @@ struct SentenceEncoder {
   /// number) or there is none; an empty sentence has the special tokens alone.
   Tensor operator()(const std::vector<std::string>& sentences) const;
 };
-/// A folder of the sentence-transformers library: config.json; model.safetensors (or shards, or
-/// pytorch_model.bin); vocab.txt or tokenizer.json; and, as far as they are there, tokenizer_config.json
-/// (case), sentence_bert_config.json (max_length), modules.json (normalisation) and 1_Pooling/config.json.
-/// IoError.
-SentenceEncoder load_sentence_encoder(const std::string& folder);
+/// A folder of the sentence-transformers library, or the name of one (see text_models()): config.json;
+/// model.safetensors (or shards, or pytorch_model.bin); vocab.txt or tokenizer.json; and, as far as they are
+/// there, tokenizer_config.json (case), sentence_bert_config.json (max_length), modules.json (normalisation)
+/// and 1_Pooling/config.json. IoError.
+SentenceEncoder load_sentence_encoder(const std::string& folder_or_name);
 
 }  // namespace knet::models
 

@@ -5,6 +5,7 @@
 #include "knet/base/text.hpp"
 #include "knet/models/bert.hpp"
 #include "knet/models/published.hpp"
+#include "knet/models/registry.hpp"
 #include "knet/ops/indexing.hpp"
 #include "knet/ops/shape.hpp"
 #include "knet/text/json_file.hpp"
@@ -164,8 +165,9 @@ Tensor SentenceEncoder::operator()(const std::vector<std::string>& sentences) co
   return index_select(cat(parts), 0, Tensor(place));
 }
 
-SentenceEncoder load_sentence_encoder(const std::string& folder) {
+SentenceEncoder load_sentence_encoder(const std::string& folder_or_name) {
   const char* who = "load_sentence_encoder";
+  const std::string folder = text_model_folder(folder_or_name);
   const BertConfig config = load_bert_config(detail::need_file(who, folder, {"config.json"}));
   const std::string vocabulary = detail::find_file(folder, {"vocab.txt"});
   BertOptions cases;

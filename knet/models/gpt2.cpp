@@ -123,6 +123,10 @@ Conv1D GPT2Mlp::projection() const {
 Tensor GPT2Mlp::operator()(const Tensor& x) const { return c_proj(c_fc(x)); }
 
 Tensor GPT2Block::operator()(const Tensor& x, KeyValueCache* cache) const {
+  if (!config.norm_first) {
+    const Tensor a = ln_1(x + dropout(attn(x, cache), config.dropout));
+    return ln_2(a + dropout(mlp(a), config.dropout));
+  }
   const Tensor a = x + dropout(attn(ln_1(x), cache), config.dropout);
   return a + dropout(mlp(ln_2(a)), config.dropout);
 }
@@ -146,6 +150,11 @@ std::vector<GPT2Block> GPT2::blocks() const {
   return v;
 }
 
+std::optional<LayerNorm> GPT2::last() const {
+  if (!config.norm_first) return std::nullopt;
+  return LayerNorm{.size = config.size, .eps = config.eps, .dtype = dtype};
+}
+
 Tensor GPT2::hidden(const Tensor& ids, GPT2Cache* cache) const {
   if (!ids || !is_integer(ids.dtype()) || ids.ndim() < 1 || ids.ndim() > 2)
     fail<ShapeError>("GPT2: ids are ", ids ? text(ids.shape(), " of ", ids.dtype()) : "empty",
@@ -167,7 +176,7 @@ Tensor GPT2::hidden(const Tensor& ids, GPT2Cache* cache) const {
   }
   Tensor x = dropout(wpe(wte(ids), past), config.dropout);
   for (std::size_t i = 0; i < h.size(); ++i) x = h[i](x, cache ? &cache->blocks[i] : nullptr);
-  return ln_f(x);
+  return ln_f ? (*ln_f)(x) : x;
 }
 Tensor GPT2::scores(const Tensor& hidden) const { return linear("GPT2", hidden, wte.weight, {}); }
 Tensor GPT2::operator()(const Tensor& ids, GPT2Cache* cache) const { return scores(hidden(ids, cache)); }

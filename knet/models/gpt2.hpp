@@ -1,12 +1,14 @@
 // GPT-2: a decoder of pre-normalised blocks with learned positions, whose output table is its embedding
-// (Radford et al. 2019). Parameters have the names and layouts of the published files
-// ("h.0.attn.c_attn.weight", [in, out], queries, keys and values side by side), which load as they are.
+// (Radford et al. 2019); and GPT, which normalises behind (Radford et al. 2018). Parameters have the names
+// and layouts of the published files ("h.0.attn.c_attn.weight", [in, out], queries, keys and values side by
+// side), which load as they are.
 //
 //   auto [model, tokenizer] = models::load_gpt2("gpt2/");
 //   std::cout << models::generate(model, tokenizer, "Once upon a time", {.sampling = {.top_k = 40}});
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +33,9 @@ struct GPT2Config {
   /// Standard deviation of the first weights; those that end a block's part have it over sqrt(2 layers).
   /// 0: zeros, for what is loaded anyway.
   double init = 0.02;
+  /// Normalise what goes into a block's parts, and what leaves the last block; false, as GPT does, what they
+  /// have been added to.
+  bool norm_first = true;
   friend bool operator==(const GPT2Config&, const GPT2Config&) = default;
 };
 /// "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl" or "distilgpt2". ValueError with these names for another.
@@ -94,7 +99,7 @@ struct GPT2 {
   Embed wte = tokens();
   PositionEmbedding wpe = places();
   std::vector<GPT2Block> h = blocks();
-  LayerNorm ln_f{.size = config.size, .eps = config.eps, .dtype = dtype};
+  std::optional<LayerNorm> ln_f = last();  ///< with norm_first
 
   /// Scores of the next token after every one: ids [batch, time] -> [batch, time, vocabulary]; [time] ->
   /// [time, vocabulary]. Shorter sequences of a batch are padded behind, with any ids: what comes later is
@@ -109,6 +114,7 @@ struct GPT2 {
   Embed tokens() const;
   PositionEmbedding places() const;
   std::vector<GPT2Block> blocks() const;
+  std::optional<LayerNorm> last() const;
 };
 
 struct GenerateOptions {
@@ -145,16 +151,22 @@ struct GPT2WithTokenizer {
   GPT2 model;
   Tokenizer tokenizer;
 };
-/// A folder as Hugging Face has it: config.json; model.safetensors (or its index of shards, or
-/// pytorch_model.bin); vocab.json and merges.txt, or tokenizer.json. IoError.
-GPT2WithTokenizer load_gpt2(const std::string& folder);
+/// A folder as Hugging Face has it, or the name of a published model (see text_models()): config.json;
+/// model.safetensors (or its index of shards, or pytorch_model.bin); vocab.json and merges.txt, or
+/// tokenizer.json. IoError.
+GPT2WithTokenizer load_gpt2(const std::string& folder_or_name);
 /// The weights alone, of any file that io::TensorFile reads. Names may have "transformer." in front; buffers
 /// of masks and a copy of the tied table are passed over. IoError when anything else is missing, left or of
 /// another size.
 GPT2 load_gpt2_weights(const std::string& file, const GPT2Config&);
 /// Writes config.json, model.safetensors, vocab.json and merges.txt, laid out and named as Hugging Face does,
-/// into a folder that exists; load_gpt2 reads them.
+/// into a folder that exists; load_gpt2 reads them. ValueError for a model without norm_first, which is none.
 void save_gpt2(const std::string& folder, const GPT2&, const Tokenizer&);
+
+/// GPT, the first: a folder (or text_models() name) as OpenAI published it (params_shapes.json, params_0.npy
+/// and so on, encoder_bpe_40000.json, vocab_40000.bpe), whose heads have 64 numbers. IoError, with the name
+/// of the first array that does not fit, before anything is made.
+GPT2WithTokenizer load_gpt(const std::string& folder_or_name = "openai-gpt");
 
 }  // namespace knet::models
 

@@ -3,6 +3,7 @@
 #include "knet/base/text.hpp"
 #include "knet/models/gpt2.hpp"
 #include "knet/models/published.hpp"
+#include "knet/models/registry.hpp"
 #include "knet/text/json_file.hpp"
 
 namespace knet::models {
@@ -85,8 +86,9 @@ GPT2 load_gpt2_weights(const std::string& path, const GPT2Config& config) {
   return model;
 }
 
-GPT2WithTokenizer load_gpt2(const std::string& folder) {
+GPT2WithTokenizer load_gpt2(const std::string& folder_or_name) {
   const char* who = "load_gpt2";
+  const std::string folder = text_model_folder(folder_or_name);
   const GPT2Config config = load_gpt2_config(detail::need_file(who, folder, {"config.json"}));
   const std::string vocabulary = detail::find_file(folder, {"vocab.json"}),
                     merges = detail::find_file(folder, {"merges.txt"}),
@@ -103,6 +105,7 @@ GPT2WithTokenizer load_gpt2(const std::string& folder) {
 
 void save_gpt2(const std::string& folder, const GPT2& model, const Tokenizer& tokenizer) {
   const GPT2Config& c = model.config;
+  if (!c.norm_first) fail<ValueError>("save_gpt2: the model normalises behind its blocks: GPT-2 does not");
   json j{{"model_type", "gpt2"},
          {"architectures", {"GPT2LMHeadModel"}},
          {"activation_function", "gelu_new"},

@@ -53,6 +53,45 @@ constexpr ModelInfo all_models[] = {
     {"googlenet", "Inception v1 (GoogLeNet)", "arXiv:1409.4842", 6624904, 224, googlenet_weights, bsd},
     {"inception_v3", "Inception v3", "arXiv:1512.00567", 23834568, 299, inception_v3_weights, bsd}};
 
+constexpr const char* gpt2_paper = "Radford et al. 2019";
+constexpr const char* gpt2_files = "config.json, model.safetensors, vocab.json, merges.txt";
+constexpr const char* bert_paper = "arXiv:1810.04805";
+constexpr const char* bert_files = "config.json, model.safetensors, vocab.txt, tokenizer_config.json";
+constexpr const char* sentence_paper = "arXiv:1908.10084";
+constexpr const char* sentence_files =
+    "config.json, model.safetensors, vocab.txt, modules.json, 1_Pooling/config.json, "
+    "sentence_bert_config.json, tokenizer_config.json";
+// Accuracies: GPT-2's paper, table 3; distilgpt2's model card; GPT's paper, table 3; BERT's, table 1;
+// sbert.net.
+constexpr TextModelInfo all_text_models[] = {
+    {"gpt2", "GPT-2 small", gpt2_paper, 124439808, 50257, 1024, 768, 12,
+     "https://huggingface.co/openai-community/gpt2", gpt2_files, "WikiText-2 perplexity 29.41", "MIT"},
+    {"gpt2-medium", "GPT-2 medium", gpt2_paper, 354823168, 50257, 1024, 1024, 24,
+     "https://huggingface.co/openai-community/gpt2-medium", gpt2_files, "WikiText-2 perplexity 22.76", "MIT"},
+    {"gpt2-large", "GPT-2 large", gpt2_paper, 774030080, 50257, 1024, 1280, 36,
+     "https://huggingface.co/openai-community/gpt2-large", gpt2_files, "WikiText-2 perplexity 19.93", "MIT"},
+    {"gpt2-xl", "GPT-2 XL", gpt2_paper, 1557611200, 50257, 1024, 1600, 48,
+     "https://huggingface.co/openai-community/gpt2-xl", gpt2_files, "WikiText-2 perplexity 18.34", "MIT"},
+    {"distilgpt2", "DistilGPT2", "arXiv:1910.01108", 81912576, 50257, 1024, 768, 6,
+     "https://huggingface.co/distilbert/distilgpt2", gpt2_files, "WikiText-103 perplexity 21.1 (fine-tuned)",
+     "Apache-2.0"},
+    {"openai-gpt", "GPT", "Radford et al. 2018", 116534784, 40478, 512, 768, 12,
+     "https://github.com/openai/finetune-transformer-lm/tree/master/model",
+     "params_shapes.json, params_0.npy to params_9.npy, encoder_bpe_40000.json, vocab_40000.bpe",
+     "StoryCloze 86.5 % (fine-tuned)", "MIT"},
+    {"bert-base-uncased", "BERT base", bert_paper, 109482240, 30522, 512, 768, 12,
+     "https://huggingface.co/google-bert/bert-base-uncased", bert_files, "GLUE 79.6 (fine-tuned)",
+     "Apache-2.0"},
+    {"bert-large-uncased", "BERT large", bert_paper, 335141888, 30522, 512, 1024, 24,
+     "https://huggingface.co/google-bert/bert-large-uncased", bert_files, "GLUE 82.1 (fine-tuned)",
+     "Apache-2.0"},
+    {"all-MiniLM-L6-v2", "MiniLM of sentences, 6 layers", sentence_paper, 22713216, 30522, 512, 384, 6,
+     "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2", sentence_files,
+     "mean of 14 tasks 68.06", "Apache-2.0"},
+    {"all-MiniLM-L12-v2", "MiniLM of sentences, 12 layers", sentence_paper, 33360000, 30522, 512, 384, 12,
+     "https://huggingface.co/sentence-transformers/all-MiniLM-L12-v2", sentence_files,
+     "mean of 14 tasks 68.70", "Apache-2.0"}};
+
 // `loaded`: the weights come from a file, and initial ones need not be drawn.
 Classifier make_with(const ModelInfo& m, std::int64_t classes, bool loaded) {
   Classifier c{.info = m, .input = {.crop = m.input}, .network = {}};
@@ -123,6 +162,26 @@ const ModelInfo& info(std::string_view name) {
   fail<ValueError>("models: there is no ", name, "; known are ", known);
 }
 std::string weights_folder() { return io::cache_folder("models"); }
+
+std::span<const TextModelInfo> text_models() { return all_text_models; }
+std::string text_model_folder(const std::string& folder) {
+  struct stat s {};
+  const auto is_folder = [&](const std::string& path) {
+    return ::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode);
+  };
+  if (is_folder(folder)) return folder;
+  std::string known;
+  for (const TextModelInfo& m : all_text_models) {
+    known += (known.empty() ? "" : ", ") + std::string(m.name);
+    if (m.name != folder) continue;
+    const std::string cache = weights_folder(), here = cache + "/" + folder;
+    if (!cache.empty() && is_folder(here)) return here;
+    fail<IoError>("models: no files for ", folder, ". Fetch ", m.files, " from ", m.url,
+                  "\nand give their folder, or put them into ",
+                  cache.empty() ? "~/.cache/knetlayers/models/" + folder : here);
+  }
+  fail<IoError>("models: there is no folder ", folder, ", and no model of that name; known are ", known);
+}
 
 Classifier make(std::string_view name, std::int64_t classes) { return make_with(info(name), classes, false); }
 

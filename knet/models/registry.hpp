@@ -1,4 +1,6 @@
-// Networks by name, and where their published weights are.
+// Networks by name, and where their published weights are. Those of text are folders:
+// models::load_gpt2("gpt2-medium"), models::load_gpt("openai-gpt"),
+// models::load_sentence_encoder("all-MiniLM-L6-v2").
 //
 //   models::Classifier net = models::load("resnet50", "resnet50-0676ba61.pth");
 //   for (const auto& p : models::top_k(net(net.prepare("cat.jpg")), 5, models::read_labels("labels.txt")))
@@ -60,5 +62,22 @@ Classifier make(std::string_view name, std::int64_t classes = 1000);
 Classifier load(std::string_view name, const std::string& file = "");
 /// ($XDG_CACHE_HOME or ~/.cache)/knetlayers/models; "" when neither variable is set.
 std::string weights_folder();
+
+/// A published model of text: a folder of files.
+struct TextModelInfo {
+  std::string_view name, title, paper;
+  std::int64_t parameters, vocabulary, positions, size, layers;
+  std::string_view url;
+  std::string_view files;     ///< of those that are there, the ones that are read
+  std::string_view accuracy;  ///< as published
+  std::string_view licence;   ///< of the weights
+};
+/// gpt2, gpt2-medium, gpt2-large, gpt2-xl, distilgpt2, openai-gpt, bert-base-uncased, bert-large-uncased,
+/// all-MiniLM-L6-v2, all-MiniLM-L12-v2.
+std::span<const TextModelInfo> text_models();
+/// What the loaders of text models take: a folder, or one of these names, whose folder is looked for in
+/// weights_folder(). IoError, with the address to fetch the files from, when there is none; and with the
+/// known names for others.
+std::string text_model_folder(const std::string& folder_or_name);
 
 }  // namespace knet::models

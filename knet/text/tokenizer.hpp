@@ -179,6 +179,12 @@ Tokenizer load_gpt2_tokenizer(const std::string& vocab_json, const std::string& 
 /// left out.)
 void save_gpt2_tokenizer(const std::string& vocab_json, const std::string& merges_txt, const Tokenizer&);
 
+/// The first GPT's files, encoder_bpe_40000.json and vocab_40000.bpe, in the same form: tokens that end a
+/// word end in "</w>", and "<unk>" stands for characters without one. Text is lowered and loses its accents;
+/// punctuation characters stand alone, dashes are "-". (OpenAI cut words with spaCy and ftfy, for which this
+/// is Hugging Face's stand-in too.) IoError.
+Tokenizer load_gpt_tokenizer(const std::string& encoder_json, const std::string& merges_bpe);
+
 struct BertOptions {
   bool lowercase = true;                             ///< and no accents; false for "cased" models
   std::optional<bool> strip_accents = std::nullopt;  ///< nullopt: as `lowercase`

@@ -20,11 +20,9 @@ void each_line(std::string_view s, const F& f) {
   }
 }
 
-}  // namespace
-
-Tokenizer parse_gpt2(std::string_view vocab, const std::string& vocab_name, std::string_view merges,
-                     const std::string& merges_name) {
-  const char* who = "load_gpt2_tokenizer";
+// {"token": id, ...} and a merge per line.
+BytePair read_pairs(const char* who, std::string_view vocab, const std::string& vocab_name,
+                    std::string_view merges, const std::string& merges_name, const BytePairOptions& o) {
   const JsonFile f(who, vocab_name, vocab);
   if (!f.root.is_object()) f.bad("is ", f.root.type_name(), " (expected an object of tokens with ids)");
   const std::uint64_t limit = 16 * std::uint64_t{f.root.size()} + 1024;
@@ -37,19 +35,26 @@ Tokenizer parse_gpt2(std::string_view vocab, const std::string& vocab_name, std:
     list.emplace_back(line.substr(0, blank), line.substr(blank + 1));
   });
   TokenTable tokens;
-  Tokenizer t;
-  t.pre_tokenizers = {pre_tokenizers::ByteLevel{.add_prefix_space = false}};
-  t.decoders = {decoders::ByteLevel{}};
   try {
     for (const auto& [token, id] : f.root.get_ref<const json::object_t&>()) {
       if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= limit)
         f.bad("the token ", shown(token), " has no id in [0, ", limit, ")");
       tokens.add(token, id.get<std::int64_t>());
     }
-    t.model = BytePair(std::move(tokens), list, {.byte_level = true});
+    return BytePair(std::move(tokens), list, o);
   } catch (const ValueError& e) {
     f.bad(e.what());
   }
+}
+
+}  // namespace
+
+Tokenizer parse_gpt2(std::string_view vocab, const std::string& vocab_name, std::string_view merges,
+                     const std::string& merges_name) {
+  Tokenizer t;
+  t.pre_tokenizers = {pre_tokenizers::ByteLevel{.add_prefix_space = false}};
+  t.decoders = {decoders::ByteLevel{}};
+  t.model = read_pairs("load_gpt2_tokenizer", vocab, vocab_name, merges, merges_name, {.byte_level = true});
   if (t.tokens().contains("<|endoftext|>")) t.add({.content = "<|endoftext|>"});
   return t;
 }
@@ -90,6 +95,21 @@ Tokenizer load_gpt2_tokenizer(const std::string& vocab_json, const std::string& 
   const char* who = "load_gpt2_tokenizer";
   return detail::parse_gpt2(detail::read_text(who, vocab_json), vocab_json,
                             detail::read_text(who, merges_txt), merges_txt);
+}
+Tokenizer load_gpt_tokenizer(const std::string& encoder_json, const std::string& merges_bpe) {
+  const char* who = "load_gpt_tokenizer";
+  Tokenizer t;
+  for (const char* dash : {"\u2014", "\u2013", "\u2015"})
+    t.normalizers.emplace_back(normalizers::Replace{dash, "-"});
+  t.normalizers.emplace_back(normalizers::Replace{"\u2026", "..."});
+  t.normalizers.emplace_back(normalizers::Replace{"\u00b4", "'"});
+  t.normalizers.emplace_back(normalizers::Bert{});
+  t.pre_tokenizers = {pre_tokenizers::Bert{}};
+  t.model = detail::read_pairs(who, detail::read_text(who, encoder_json), encoder_json,
+                               detail::read_text(who, merges_bpe), merges_bpe,
+                               {.unknown = "<unk>", .suffix = "</w>"});
+  t.decoders = {decoders::Suffix{"</w>"}};
+  return t;
 }
 Tokenizer load_bert_tokenizer(const std::string& vocab_txt, BertOptions o) {
   return detail::parse_bert(detail::read_text("load_bert_tokenizer", vocab_txt), vocab_txt, o);

@@ -53,20 +53,77 @@ std::string table() {
   return o.str();
 }
 
-TEST_F(Registry, TableInDocsIsCurrent) {
-  const std::string path = KNET_SOURCE_DIR "/docs/models.md", begin = "<!-- table -->\n",
-                    end = "<!-- end -->";
+std::string text_table() {
+  std::ostringstream o;
+  o << "| name | model | paper | parameters | tokens | positions | size | layers | accuracy | licence |\n"
+       "|---|---|---|---:|---:|---:|---:|---:|---|---|\n";
+  for (const models::TextModelInfo& m : models::text_models())
+    o << "| [`" << m.name << "`](" << m.url << ") | " << m.title << " | " << m.paper << " | " << m.parameters
+      << " | " << m.vocabulary << " | " << m.positions << " | " << m.size << " | " << m.layers << " | "
+      << m.accuracy << " | " << m.licence << " |\n";
+  return o.str();
+}
+
+TEST_F(Registry, TablesInDocsAreCurrent) {
+  const std::string path = KNET_SOURCE_DIR "/docs/models.md";
   std::ifstream in(path);
   std::string text{std::istreambuf_iterator<char>(in), {}};
-  const auto a = text.find(begin), b = text.find(end);
-  ASSERT_TRUE(a != text.npos && b != text.npos && a < b);
-  if (std::getenv("KNET_WRITE_DOCS")) {
-    text.replace(a + begin.size(), b - a - begin.size(), table());
-    std::ofstream(path) << text;
-    return;
+  const std::pair<std::string, std::string> tables[] = {{"<!-- table -->\n", table()},
+                                                        {"<!-- text table -->\n", text_table()}};
+  for (const auto& [begin, expected] : tables) {
+    const auto a = text.find(begin);
+    ASSERT_NE(a, text.npos) << begin;
+    const auto from = a + begin.size(), to = text.find("<!-- end -->", a);
+    ASSERT_NE(to, text.npos);
+    if (std::getenv("KNET_WRITE_DOCS"))
+      text.replace(from, to - from, expected);
+    else
+      EXPECT_EQ(text.substr(from, to - from), expected) << "KNET_WRITE_DOCS=1 models_test writes it anew";
   }
-  EXPECT_EQ(text.substr(a + begin.size(), b - a - begin.size()), table())
-      << "KNET_WRITE_DOCS=1 models_test writes it anew";
+  if (std::getenv("KNET_WRITE_DOCS")) std::ofstream(path) << text;
+}
+
+TEST_F(Registry, TextModelsAreWhatTheTableSays) {
+  for (const models::TextModelInfo& m : models::text_models()) {
+    const std::int64_t d = m.size, tables = (m.vocabulary + m.positions) * d,
+                       blocks = m.layers * (12 * d * d + 13 * d);
+    std::int64_t count = tables + blocks;
+    if (m.name.find("gpt2") != std::string_view::npos) {
+      const models::GPT2Config c = models::gpt2_config(m.name);
+      EXPECT_EQ(c.vocabulary, m.vocabulary);
+      EXPECT_EQ(c.positions, m.positions);
+      EXPECT_EQ(c.size, m.size);
+      EXPECT_EQ(c.layers, m.layers);
+      count += 2 * d;  // the last normalisation
+    } else if (m.name != "openai-gpt") {
+      count += 2 * d + 2 * d + d * d + d;  // segments, a normalisation, the pooler
+    }
+    EXPECT_EQ(count, m.parameters) << m.name;
+  }
+  // The formulas themselves: one of each family, made.
+  const auto parameters = [](std::string_view name) {
+    return std::ranges::find(models::text_models(), name, &models::TextModelInfo::name)->parameters;
+  };
+  const models::BertConfig mini{.size = 384, .layers = 6, .hidden = 1536};
+  EXPECT_EQ(count_params(models::Bert{.config = mini}), parameters("all-MiniLM-L6-v2"));
+  models::GPT2Config distil = models::gpt2_config("distilgpt2");
+  distil.init = 0;
+  EXPECT_EQ(count_params(models::GPT2{.config = distil}), parameters("distilgpt2"));
+}
+
+TEST_F(Registry, LooksForFoldersOfTextModels) {
+  EXPECT_EQ(models::text_model_folder(folder), folder);
+  ::setenv("XDG_CACHE_HOME", folder.c_str(), 1);
+  const std::string none = message([] { models::load_gpt2("gpt2-medium"); });
+  EXPECT_NE(none.find("https://huggingface.co/openai-community/gpt2-medium"), std::string::npos) << none;
+  EXPECT_NE(none.find("merges.txt"), std::string::npos) << none;
+  EXPECT_NE(message([] { models::load_gpt(); }).find("params_shapes.json"), std::string::npos);
+  EXPECT_NE(message([] { models::load_sentence_encoder("all-MiniLM-L6"); }).find("known are gpt2"),
+            std::string::npos);
+  std::filesystem::create_directories(models::weights_folder() + "/gpt2-medium");
+  const std::string empty = message([] { models::load_gpt2("gpt2-medium"); });
+  EXPECT_NE(empty.find("knetlayers/models/gpt2-medium has no config.json"), std::string::npos) << empty;
+  ::unsetenv("XDG_CACHE_HOME");
 }
 
 TEST_F(Registry, ParametersAreAsManyAsTheTableSays) {

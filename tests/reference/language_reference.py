@@ -187,7 +187,8 @@ def minilm(folder):
         json.dump({"sentences": sentences, "vectors": [[round(float(v), 7) for v in encode(s)] for s in sentences]}, f)
 
 
-if len(sys.argv) == 3 and sys.argv[1] == "--minilm":
-    minilm(sys.argv[2])
-else:
-    torch_logits()
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "--minilm":
+        minilm(sys.argv[2])
+    else:
+        torch_logits()

@@ -8,11 +8,9 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
-#include "knet/knet.hpp"
+#include "program.hpp"
 using namespace knet;
 
 namespace {
@@ -42,22 +40,21 @@ models::GPT2 make_gpt(std::int64_t letters, std::int64_t size, std::int64_t laye
 }
 
 /// The LSTM carries its state from letter to letter.
-std::vector<std::int64_t> sample(const CharLSTM& m, std::int64_t first, int n, double temperature,
-                                 Generator& g) {
+std::vector<std::int64_t> sample(const CharLSTM& m, std::int64_t first, int n,
+                                 const models::SamplingOptions& o, Generator& g) {
   std::vector<std::int64_t> out{first};
   RNNState s;
   while (static_cast<int>(out.size()) < n) {
     const RNNOutput r = m.lstm(Tensor{{out.back()}}, s);
     s = {r.hidden, r.memory};
-    out.push_back(models::sample_token(m.output(r.y), {.temperature = temperature}, g));
+    out.push_back(models::sample_token(m.output(r.y), o, g));
   }
   return out;
 }
-std::vector<std::int64_t> sample(const models::GPT2& m, std::int64_t first, int n, double temperature,
-                                 Generator& g) {
+std::vector<std::int64_t> sample(const models::GPT2& m, std::int64_t first, int n,
+                                 const models::SamplingOptions& o, Generator& g) {
   std::vector<std::int64_t> out{first};
-  const auto more = models::generate(
-      m, out, {.max_tokens = n - 1, .sampling = {.temperature = temperature}, .seed = g.state().seed});
+  const auto more = models::generate(m, out, {.max_tokens = n - 1, .sampling = o, .seed = g.state().seed});
   out.insert(out.end(), more.begin(), more.end());
   return out;
 }
@@ -68,9 +65,9 @@ int main(int argc, char** argv) {
   std::string text_file, kind = "lstm", save_to, load_from;
   int epochs = 5, length = 64, sample_length = 400;
   std::int64_t size = 128, layers = 2, batch = 32, limit = 1'000'000;
-  double lr = 2e-3, dropout_p = 0.1, temperature = 0.8;
-  std::uint64_t seed_value = 1;
-  bool quiet = false;
+  double lr = 2e-3, dropout_p = 0.1;
+  models::SamplingOptions sampling{.temperature = 0.8};
+  program::Run run;
   CLI::App app{"Learns to write like a text."};
   app.add_option("--text", text_file, "the text to learn")->required()->check(CLI::ExistingFile);
   app.add_option("--model", kind, "lstm or gpt")->check(CLI::IsMember({"lstm", "gpt"}));
@@ -79,26 +76,30 @@ int main(int argc, char** argv) {
   app.add_option("--size", size, "of the hidden states")->check(CLI::PositiveNumber);
   app.add_option("--layers", layers, "one above the other")->check(CLI::PositiveNumber);
   app.add_option("--batch", batch, "sequences per update")->check(CLI::PositiveNumber);
-  app.add_option("--limit", limit, "use only so many letters of the text");
-  app.add_option("--lr", lr, "learning rate at the start; it falls along a cosine");
-  app.add_option("--dropout", dropout_p, "between the layers");
-  app.add_option("--sample", sample_length, "letters to write at the end");
-  app.add_option("--temperature", temperature, "below 1: safer, above: wilder")->check(CLI::PositiveNumber);
-  app.add_option("--seed", seed_value, "of everything random");
+  app.add_option("--limit", limit, "use only so many letters of the text; 0: all");
+  app.add_option("--lr", lr, "learning rate at the start; it falls along a cosine")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--dropout", dropout_p, "between the layers")->check(CLI::Range(0.0, 0.95));
+  app.add_option("--sample", sample_length, "letters to write at the end")->check(CLI::NonNegativeNumber);
+  app.add_option("--temperature", sampling.temperature,
+                 "below 1: safer, above: wilder, 0: always the best letter")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--top-k", sampling.top_k, "choose among so many letters")->check(CLI::NonNegativeNumber);
+  app.add_option("--top-p", sampling.top_p, "choose among the letters that have this probability together")
+      ->check(CLI::Range(0.0, 1.0));
   app.add_option("--save", save_to, "write the trained model to this safetensors file");
   app.add_option("--load", load_from, "start from this safetensors file (of the same text)");
-  app.add_flag("--quiet", quiet, "no progress bar");
+  run.add(app);
   CLI11_PARSE(app, argc, argv);
 
   try {
-    seed(seed_value);
-    std::ifstream in(text_file, std::ios::binary);
-    std::string content((std::istreambuf_iterator<char>(in)), {});
-    if (limit > 0 && static_cast<std::int64_t>(content.size()) > limit)
-      content.resize(static_cast<std::size_t>(limit));
-    IndexedDict<char> letters;
+    run.begin();
+    IndexedDict<std::string> letters;
     std::vector<std::int64_t> ids;
-    for (const char c : content) ids.push_back(letters.push_back(c));
+    for (const std::string& c : CharTokenizer{}(program::read_text(text_file))) {
+      if (limit > 0 && static_cast<std::int64_t>(ids.size()) == limit) break;
+      ids.push_back(letters.push_back(c));
+    }
     const auto n = static_cast<std::int64_t>(ids.size()), kept = n / 10, training_part = n - kept;
     if (kept < 2 * length)
       throw ValueError(text_file + " has " + std::to_string(n) + " letters: too few for --length " +
@@ -116,11 +117,11 @@ int main(int argc, char** argv) {
     };
     const auto [x, y] = sequences(0, training_part);
     const auto [xt, yt] = sequences(training_part, n);
-    const auto dtrn = minibatch(x, y, std::min(batch, x.size(0)), {.shuffle = true});
+    auto dtrn = minibatch(x, y, std::min(batch, x.size(0)), {.shuffle = true});
     const auto dtst = minibatch(xt, yt, batch, {.partial = true});
     const auto unseen = static_cast<double>(xt.size(0));
 
-    const auto run = [&](auto model) {
+    const auto learn = [&](auto model) {
       if (!load_from.empty()) load(load_from, model);
       std::cout << show(model) << "\n";
       const auto bits = [&] {
@@ -130,27 +131,29 @@ int main(int argc, char** argv) {
       };
       auto steps = minimize(model, nll, dtrn, Adam{.lr = lr, .gclip = 1});
       const Schedule rate = schedule::cosine(lr, std::max(epochs, 1));
-      for (int e = 1; e <= epochs; ++e) {
-        steps.optimizer().set_lr(rate(e - 1));
-        const TrainLog log = quiet ? train(steps) : train(progress(steps));
-        std::printf("epoch %d: %.3f bits per letter, %.3f on unseen text\n", e, log.mean / std::log(2.0),
-                    bits());
-        std::fflush(stdout);
+      run.state.model(model).optimizer(steps.optimizer()).value("data", dtrn);
+      for (run.resume(); run.epoch() < epochs;) {
+        steps.optimizer().set_lr(rate(run.epoch()));
+        const TrainLog log = run.train(steps);
+        const double known = log.mean / std::log(2.0), fresh = bits();
+        std::printf("epoch %lld: %.3f bits per letter, %.3f on unseen text\n",
+                    static_cast<long long>(run.epoch() + 1), known, fresh);
+        run.finish({{"bits", known}, {"unseen", fresh}});
       }
       if (!save_to.empty()) save(save_to, model);
-      Generator g(seed_value);
+      Generator g(run.seed);
       std::string written;
       if (sample_length > 0) {
-        for (const auto id : sample(model, ids[0], sample_length, temperature, g))
+        for (const auto id : sample(model, ids[0], sample_length, sampling, g))
           written += letters.element(id);
         std::cout << written << "\n";
       }
       std::printf("unseen text: %.3f bits per letter\n", bits());
     };
     if (kind == "lstm")
-      run(make_lstm(count, size, layers, dropout_p));
+      learn(make_lstm(count, size, layers, dropout_p));
     else
-      run(make_gpt(count, size, layers, length, dropout_p));
+      learn(make_gpt(count, size, layers, length, dropout_p));
   } catch (const Error& e) {
     std::cerr << e.what() << "\n";
     return 1;

@@ -8,6 +8,7 @@
 // still classified, and the exit status is 1.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <iostream>
 
@@ -19,7 +20,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> images;
   std::int64_t k = 5, resize = 0, crop = 0;
   int thread_count = 0;
-  bool list = false;
+  bool list = false, random = false;
 
   CLI::App app{"Classifies images."};
   app.add_option("images", images, "PNG or JPEG files");
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   app.add_option("--resize", resize, "the shorter side before the crop (default: the weights')");
   app.add_option("--crop", crop, "the middle square (default: the model's)");
   app.add_option("--threads", thread_count, "threads of the kernels (default: all cores)");
+  app.add_flag("--random", random, "random weights: how fast is it?");
   app.add_flag("--list", list, "print the models and where their weights are");
   CLI11_PARSE(app, argc, argv);
 
@@ -47,7 +49,7 @@ int main(int argc, char** argv) {
     if (images.empty()) throw ValueError("no images were given; see --help");
     if (thread_count > 0) set_threads(thread_count);
     const auto labels = labels_file.empty() ? std::vector<std::string>() : models::read_labels(labels_file);
-    models::Classifier net = models::load(model, weights);
+    models::Classifier net = random ? models::make(model) : models::load(model, weights);
     if (crop > 0) net.input.crop = crop;
     if (resize > 0) net.input.resize = resize;
     int failed = 0;
@@ -60,8 +62,10 @@ int main(int argc, char** argv) {
         failed = 1;
         continue;
       }
+      const auto start = std::chrono::steady_clock::now();
       const Tensor logits = net(x);
-      std::cout << file << "\n";
+      const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+      std::printf("%s (%.1f ms)\n", file.c_str(), time.count());
       for (const auto& p : models::top_k(logits, std::min(k, logits.size(1)), labels))
         std::printf("  %6.2f %%  %4lld  %s\n", 100 * p.probability, static_cast<long long>(p.index),
                     p.label.c_str());

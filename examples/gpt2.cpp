@@ -21,22 +21,12 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
-#include "knet/knet.hpp"
+#include "program.hpp"
 using namespace knet;
 
 namespace {
-
-std::string read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw IoError("gpt2: " + path + " can not be read");
-  std::string s((std::istreambuf_iterator<char>(in)), {});
-  if (!unicode::is_utf8(s)) throw ValueError("gpt2: " + path + " is not UTF-8");
-  return s;
-}
 
 /// Ids line by line, ends of lines included: a text of any size in small pieces.
 std::vector<std::int64_t> encode(const Tokenizer& t, const std::string& text) {
@@ -64,9 +54,8 @@ struct Training {
   int epochs = 5;
   std::int64_t length = 128, batch = 16;
   double lr = 1e-3;
-  bool quiet = false;
 };
-void learn(models::GPT2& model, const std::vector<std::int64_t>& ids, const Training& o) {
+void learn(models::GPT2& model, const std::vector<std::int64_t>& ids, const Training& o, program::Run& run) {
   const auto n = static_cast<std::int64_t>(ids.size()), known = n - n / 10, rows = (known - 1) / o.length;
   if (rows < 1 || n - known < 2)
     throw ValueError("gpt2: the text has " + std::to_string(n) + " tokens: too few for --length " +
@@ -75,16 +64,19 @@ void learn(models::GPT2& model, const std::vector<std::int64_t>& ids, const Trai
   const auto windows = [&](std::int64_t from) {
     return all.narrow(0, from, rows * o.length).reshape({rows, o.length});
   };
-  const auto data = minibatch(windows(0), windows(1), std::min(o.batch, rows), {.shuffle = true});
+  auto data = minibatch(windows(0), windows(1), std::min(o.batch, rows), {.shuffle = true});
   const std::vector<std::int64_t> unseen(ids.begin() + known, ids.end());
   auto steps = minimize(model, nll, data, AdamW{.lr = o.lr, .gclip = 1});
-  const Schedule rate = schedule::cosine(o.lr, o.epochs);
-  for (int e = 1; e <= o.epochs; ++e) {
-    steps.optimizer().set_lr(rate(e - 1));
-    const TrainLog log = o.quiet ? train(steps) : train(progress(steps));
-    std::printf("epoch %d: perplexity %.3f while learning\n", e, std::exp(log.mean));
-    print_perplexity("unseen text",
-                     models::perplexity(model, unseen, std::min(o.length, model.config.positions)));
+  const Schedule rate = schedule::cosine(o.lr, std::max(o.epochs, 1));
+  run.state.model(model).optimizer(steps.optimizer()).value("data", data);
+  for (run.resume(); run.epoch() < o.epochs;) {
+    steps.optimizer().set_lr(rate(run.epoch()));
+    const double training = std::exp(run.train(steps).mean);
+    const auto fresh = models::perplexity(model, unseen, std::min(o.length, model.config.positions));
+    std::printf("epoch %lld: perplexity %.3f while learning\n", static_cast<long long>(run.epoch() + 1),
+                training);
+    print_perplexity("unseen text", fresh);
+    run.finish({{"perplexity", training}, {"unseen", fresh.value()}});
   }
 }
 
@@ -119,12 +111,12 @@ int main(int argc, char** argv) {
   std::string folder, prompt, evaluate, train_on, save_to, random;
   std::int64_t vocabulary = 2000, size = 192, layers = 4, heads = 0, positions = 256;
   double dropout_p = 0.1;
-  std::uint64_t seed_value = 1;
   Training training;
+  program::Run run;
   models::GenerateOptions write{.sampling = {.temperature = 0.8}};
   CLI::App app{"Writes, measures and learns text with GPT-2."};
-  app.add_option("--folder", folder, "published or saved weights with their tokenizer")
-      ->check(CLI::ExistingDirectory);
+  app.add_option("--folder", folder,
+                 "published or saved weights with their tokenizer, or the name of published ones (gpt2)");
   app.add_option("--random", random, "random weights of this size, to measure speed: gpt2, gpt2-medium ...");
   app.add_option("--prompt", prompt, "what the text begins with");
   app.add_option("--tokens", write.max_tokens, "to write")->check(CLI::NonNegativeNumber);
@@ -133,7 +125,6 @@ int main(int argc, char** argv) {
   app.add_option("--top-p", write.sampling.top_p,
                  "choose among the tokens that have this probability together");
   app.add_option("--repetition", write.sampling.repetition_penalty, "above 1: fewer repetitions");
-  app.add_option("--seed", seed_value, "of everything random");
   app.add_option("--evaluate", evaluate, "print the perplexity on this text")->check(CLI::ExistingFile);
   app.add_option("--train", train_on, "learn this text")->check(CLI::ExistingFile);
   app.add_option("--epochs", training.epochs, "passes over the text")->check(CLI::NonNegativeNumber);
@@ -147,18 +138,18 @@ int main(int argc, char** argv) {
   app.add_option("--positions", positions, "the longest sequence of a new model");
   app.add_option("--dropout", dropout_p, "of a new model");
   app.add_option("--save", save_to, "write model and tokenizer to this folder");
-  app.add_flag("--quiet", training.quiet, "no progress bar");
+  run.add(app);
   CLI11_PARSE(app, argc, argv);
 
   try {
-    seed(seed_value);
-    write.seed = seed_value;
+    run.begin();
+    write.seed = run.seed;
     if (!random.empty()) {
       measure(models::GPT2{.config = models::gpt2_config(random)}, write.max_tokens, write);
       return 0;
     }
     if (folder.empty() && train_on.empty()) throw ValueError("gpt2: give --folder, --train or --random");
-    const std::string text = train_on.empty() ? "" : read_text(train_on);
+    const std::string text = train_on.empty() ? "" : program::read_text(train_on);
     auto [model, tokenizer] = [&]() -> models::GPT2WithTokenizer {
       if (!folder.empty()) return models::load_gpt2(folder);
       Tokenizer t = learn_tokenizer(text, vocabulary);
@@ -174,14 +165,14 @@ int main(int argc, char** argv) {
                 static_cast<long long>(model.config.vocabulary));
     if (!train_on.empty()) {
       training.length = std::min(training.length, model.config.positions);
-      learn(model, encode(tokenizer, text), training);
+      learn(model, encode(tokenizer, text), training, run);
     }
     if (!save_to.empty()) {
       std::filesystem::create_directories(save_to);
       models::save_gpt2(save_to, model, tokenizer);
     }
     if (!evaluate.empty())
-      print_perplexity("text", models::perplexity(model, encode(tokenizer, read_text(evaluate))));
+      print_perplexity("text", models::perplexity(model, encode(tokenizer, program::read_text(evaluate))));
     if (write.max_tokens > 0 && (evaluate.empty() || !prompt.empty()))
       std::cout << prompt << models::generate(model, tokenizer, prompt, write) << "\n";
   } catch (const std::exception& e) {

@@ -13,7 +13,7 @@
 #include <cstdio>
 #include <iostream>
 
-#include "knet/knet.hpp"
+#include "program.hpp"
 using namespace knet;
 
 namespace {
@@ -46,18 +46,17 @@ Tensor augment(const Tensor& images, std::int64_t padding, bool flip, Generator&
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string data = "fashion_mnist", folder, schedule_name = "one_cycle", save_to, load_from;
+  program::SmallImages images{.data = "fashion_mnist"};
+  program::Run run;
+  std::string schedule_name = "one_cycle", save_to, load_from;
   std::vector<int> blocks = {1, 1, 1};
-  std::int64_t limit = -1, width = 32, batch = 128, padding = 2;
-  int epochs = 15, thread_count = 0;
+  std::int64_t width = 32, batch = 128, padding = 2;
+  int epochs = 15;
   double lr = 0.1, gamma = 0.9, weight_decay = 5e-4;
-  std::uint64_t seed_value = 1;
-  bool bottleneck = false, v2 = false, no_flip = false, quiet = false;
+  bool bottleneck = false, v2 = false, no_flip = false;
 
   CLI::App app{"Trains a residual network on small images."};
-  app.add_option("--data", data, "mnist or fashion_mnist")->check(CLI::IsMember({"mnist", "fashion_mnist"}));
-  app.add_option("--folder", folder, "where the IDX files are (default: searched)");
-  app.add_option("--limit", limit, "use only so many images of each part");
+  images.add(app);
   app.add_option("--epochs", epochs, "passes over the training data")->check(CLI::NonNegativeNumber);
   app.add_option("--batch", batch, "images per update")->check(CLI::PositiveNumber);
   app.add_option("--blocks", blocks, "residual blocks of each stage")->check(CLI::PositiveNumber);
@@ -72,28 +71,24 @@ int main(int argc, char** argv) {
   app.add_option("--weight-decay", weight_decay, "of the optimiser")->check(CLI::NonNegativeNumber);
   app.add_option("--crop", padding, "images are moved by up to so many pixels")->check(CLI::Range(0, 14));
   app.add_flag("--no-flip", no_flip, "do not mirror images (digits are never mirrored)");
-  app.add_option("--seed", seed_value, "of the weights, the order of the images, and their changes");
-  app.add_option("--threads", thread_count, "threads of the kernels (default: all cores)");
   app.add_option("--save", save_to, "write the trained model to this safetensors file");
   app.add_option("--load", load_from, "start from this safetensors file");
-  app.add_flag("--quiet", quiet, "no progress bar");
+  run.add(app);
   CLI11_PARSE(app, argc, argv);
 
   try {
-    if (thread_count > 0) set_threads(thread_count);
-    seed(seed_value);
-    Generator generator(seed_value);
-    auto [xtrn, ytrn, xtst, ytst] =
-        data == "mnist" ? datasets::mnist(folder, limit) : datasets::fashion_mnist(folder, limit);
+    run.begin();
+    Generator generator(run.seed);
+    auto [xtrn, ytrn, xtst, ytst] = images.load();
     // To mean 0 and variance 1, by the training images' moments.
     const double mean = xtrn.mean().item();
     const double deviation = std::sqrt(std::max(1e-12, ((xtrn - mean) * (xtrn - mean)).mean().item()));
     const double black = -mean / deviation;
     xtrn = (xtrn - mean) / deviation;
     xtst = (xtst - mean) / deviation;
-    const auto dtrn = minibatch(xtrn, ytrn, batch, {.shuffle = true});
+    auto dtrn = minibatch(xtrn, ytrn, batch, {.shuffle = true});
     const auto dtst = minibatch(xtst, ytst, 500, {.partial = true});
-    const bool flip = !no_flip && data != "mnist";
+    const bool flip = !no_flip && images.data != "mnist";
 
     const models::ResNetOptions o{
         .classes = 10, .channels = 1, .width = width, .small_images = true, .zero_init = true};
@@ -113,28 +108,22 @@ int main(int argc, char** argv) {
     const auto seconds = [&] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
-    std::int64_t step = 0;
-    for (int e = 1; e <= epochs; ++e) {
+    run.state.model(net).optimizer(optimizer).value("data", dtrn).value("changes", generator);
+    for (run.resume(); run.epoch() < epochs;) {
       double loss = 0;
       std::int64_t count = 0;
-      const auto update = [&](const Batch& b) {
+      run.each(dtrn, [&](const Batch& b) {
         // What comes in at the edges is black.
         const Tensor x = augment(b.x - black, padding, flip, generator) + black;
-        optimizer.set_lr(rate(step++));
+        optimizer.set_lr(rate(optimizer.steps()));
         const Tape tape = diff([&] { return nll(net(x), b.y); });
         optimizer.step(tape);
         loss += (tape.item() - loss) / static_cast<double>(++count);
-      };
-      for (const Batch& b : dtrn) {
-        update(b);
-        if (!quiet && count % 20 == 0)
-          std::fprintf(stderr, "\repoch %d: %lld of %zu, loss %.4f ", e, static_cast<long long>(count),
-                       dtrn.size(), loss);
-      }
-      if (!quiet) std::fprintf(stderr, "\r");
-      std::printf("epoch %d: loss %.4f, test accuracy %.2f %%, %.0f s\n", e, loss, 100 * accuracy(net, dtst),
-                  seconds());
-      std::fflush(stdout);
+      });
+      const double right = accuracy(net, dtst);
+      std::printf("epoch %lld: loss %.4f, test accuracy %.2f %%, %.0f s\n",
+                  static_cast<long long>(run.epoch() + 1), loss, 100 * right, seconds());
+      run.finish({{"loss", loss}, {"accuracy", right}});
     }
     if (!save_to.empty()) save(save_to, net);
     std::printf("test accuracy: %.2f %%\n", 100 * accuracy(net, dtst));

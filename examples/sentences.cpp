@@ -15,10 +15,10 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
+#include <sstream>
 
-#include "knet/knet.hpp"
+#include "program.hpp"
 using namespace knet;
 
 int main(int argc, char** argv) {
@@ -26,9 +26,9 @@ int main(int argc, char** argv) {
   std::vector<std::string> sentences;
   std::int64_t best = 5;
   CLI::App app{"Tells how alike sentences are."};
-  app.add_option("--folder", folder, "weights and tokenizer, as sentence-transformers has them")
-      ->required()
-      ->check(CLI::ExistingDirectory);
+  app.add_option("--folder", folder,
+                 "weights and tokenizer, as sentence-transformers has them, or the name of published ones")
+      ->required();
   app.add_option("sentences", sentences, "to compare");
   app.add_option("--file", file, "more sentences, one a line")->check(CLI::ExistingFile);
   app.add_option("--query", query, "find the sentences that are closest to this one");
@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
 
   try {
     if (!file.empty()) {
-      std::ifstream in(file);
+      std::istringstream in(program::read_text(file));
       for (std::string line; std::getline(in, line);) {
         if (!line.empty()) sentences.push_back(line);
       }

@@ -185,6 +185,58 @@ Workload attention_2048() {
   return w;
 }
 
+// As all-MiniLM-L6-v2: a sentence of 32 tokens to the mean of its states.
+struct SentenceModel {
+  Embed words{.input = 5000, .output = 384};
+  PositionEmbedding places{.size = 384, .max_length = 512};
+  LayerNorm norm{.size = 384};
+  std::vector<Transformer> layers = std::vector<Transformer>(
+      6, Transformer{.size = 384, .heads = 12, .hidden = 1536, .activation = gelu_exact, .dropout = 0});
+  Tensor operator()(const Tensor& ids) const {
+    Tensor h = norm(places(words(ids)));
+    for (const Transformer& l : layers) h = l(h);
+    return mean(h, 1);
+  }
+};
+Workload sentence_infer() {
+  SentenceModel m;
+  ours::Start()(m);
+  return inference([m, x = tokens(140, {1, 32}, 5000)] { return m(x); });
+}
+
+// The scores after one more token, 63 being in the cache.
+Workload gpt2_token() {
+  struct State {
+    models::GPT2 m{.config = {.init = 0}};
+    models::GPT2Cache cache;
+    Tensor x = tokens(150, {1, 1}, 50257);
+  };
+  auto s = std::make_shared<State>();
+  ours::Start()(s->m);
+  s->m(tokens(151, {1, 63}, 50257), &s->cache);
+  return inference([s] {
+    for (KeyValueCache& c : s->cache.blocks) c.length = 63;
+    return s->m(s->x, &s->cache);
+  });
+}
+
+// A variational autoencoder of 128 images; the noise is given.
+struct Autoencoder {
+  MLP encoder{{784, 400, 40}}, decoder{{20, 400, 784}};
+};
+Workload vae_train() {
+  return training(
+      Autoencoder{},
+      [x = tensor(bench::uniform(160, 128 * 784, 0, 1), {128, 784}),
+       noise = values(161, {128, 20})](const Autoencoder& m) {
+        const Tensor h = m.encoder(x), mean = h.narrow(1, 0, 20), log_variance = h.narrow(1, 20, 20);
+        const Tensor z = mean + exp(log_variance * 0.5) * noise;
+        const Tensor divergence = sum(mean * mean + exp(log_variance) - log_variance - 1.0) * 0.5;
+        return (binary_cross_entropy(m.decoder(z), x, false) + divergence) / 128.0;
+      },
+      Adam{.lr = 1e-3});
+}
+
 }  // namespace
 
 void ours::add_sequences(std::vector<bench::Entry>& all) {
@@ -201,4 +253,7 @@ void ours::add_sequences(std::vector<bench::Entry>& all) {
   all.push_back({"transformer_infer", transformer_infer});
   all.push_back({"transformer_infer_compiled", transformer_infer_compiled});
   all.push_back({"attention_2048", attention_2048});
+  all.push_back({"sentence_infer", sentence_infer});
+  all.push_back({"gpt2_token", gpt2_token});
+  all.push_back({"vae_train", vae_train});
 }

@@ -6,20 +6,18 @@
 // Output, one figure a line: "fma THREADS GFLOP/s", "barrier THREADS nanoseconds"
 // (how far apart the processors are: on a virtual machine it changes with where the host puts them),
 // "read|axpy|copy KILOBYTES THREADS GB/s".
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <functional>
 
+#include "bandwidth.hpp"
 #include "common.hpp"
 
 namespace {
 
-template <int bytes>
-struct Vector {
-  typedef float type __attribute__((vector_size(bytes)));
-};
+using bench::sum;
+using bench::timed;
+using bench::Vector;
 
 // `count` independent chains of x = x * b + c, so that latency is hidden; the empty asm keeps every step.
 #define KNET_PEAK_LOOP(name, attributes, bytes, count, constraint)                                   \
@@ -61,23 +59,6 @@ KNET_PEAK_LOOP(fma_128, __attribute__((noinline)), 16, 8, "+m")
 std::vector<Loop> loops() { return {{fma_128, 8 * 4 * 2}}; }
 #endif
 
-// Seconds of f(thread, threads) in all threads at once; the threads are awake when the clock starts.
-double timed(int threads, const std::function<void(int, int)>& f) {
-  double start = 0, stop = 0;
-#pragma omp parallel num_threads(threads)
-  {
-#pragma omp barrier
-#pragma omp master
-    start = bench::now();
-#pragma omp barrier
-    f(omp_get_thread_num(), omp_get_num_threads());
-#pragma omp barrier
-#pragma omp master
-    stop = bench::now();
-  }
-  return stop - start;
-}
-
 double fma_peak(int threads) {
   double best = 0;
   for (const Loop& loop : loops()) {
@@ -110,25 +91,6 @@ double barrier_seconds(int threads) {
   return v[v.size() / 2];
 }
 
-// Vectorised by the compiler, for the widest set the processor has.
-#if defined(__x86_64__) && !defined(__clang__)
-#define KNET_PEAK_CLONES __attribute__((noinline, target_clones("avx512f", "avx2", "default")))
-#else
-#define KNET_PEAK_CLONES __attribute__((noinline))
-#endif
-KNET_PEAK_CLONES float sum(const float* x, std::size_t n) {
-  Vector<64>::type s[8] = {};
-  for (std::size_t i = 0; i + 128 <= n; i += 128)
-    for (std::size_t j = 0; j < 8; ++j) {
-      Vector<64>::type v;
-      std::memcpy(&v, x + i + 16 * j, sizeof v);
-      s[j] += v;
-    }
-  float total = 0;
-  for (const auto& v : s)
-    for (int j = 0; j < 16; ++j) total += v[j];
-  return total;
-}
 KNET_PEAK_CLONES void axpy(const float* x, float* y, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] += 0.5f * x[i];
 }

@@ -250,27 +250,37 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 // An encoder layer normalised last, with our names.
 struct EncoderLayerImpl : nn::Module {
   struct Projections : nn::Module {
-    nn::Linear query = register_module("query", nn::Linear(256, 256)),
-               key = register_module("key", nn::Linear(256, 256)),
-               value = register_module("value", nn::Linear(256, 256)),
-               output = register_module("output", nn::Linear(256, 256));
+    nn::Linear query, key, value, output;
+    explicit Projections(std::int64_t n)
+        : query(register_module("query", nn::Linear(n, n))),
+          key(register_module("key", nn::Linear(n, n))),
+          value(register_module("value", nn::Linear(n, n))),
+          output(register_module("output", nn::Linear(n, n))) {}
   };
   struct FeedForward : nn::Module {
     std::shared_ptr<nn::Module> layers = register_module("layers", std::make_shared<nn::Module>());
-    nn::Linear in = layers->register_module("0", nn::Linear(256, 1024)),
-               out = layers->register_module("1", nn::Linear(1024, 256));
+    nn::Linear in, out;
+    explicit FeedForward(std::int64_t n)
+        : in(layers->register_module("0", nn::Linear(n, 4 * n))),
+          out(layers->register_module("1", nn::Linear(4 * n, n))) {}
   };
-  std::shared_ptr<Projections> attention_ = register_module("attention", std::make_shared<Projections>());
-  nn::LayerNorm norm1 = register_module("norm1", nn::LayerNorm(nn::LayerNormOptions({256})));
-  std::shared_ptr<FeedForward> feedforward = register_module("feedforward", std::make_shared<FeedForward>());
-  nn::LayerNorm norm2 = register_module("norm2", nn::LayerNorm(nn::LayerNormOptions({256})));
+  std::int64_t size, heads_;
+  bool gelu;
+  std::shared_ptr<Projections> attention_ = register_module("attention", std::make_shared<Projections>(size));
+  nn::LayerNorm norm1 = register_module("norm1", nn::LayerNorm(nn::LayerNormOptions({size})));
+  std::shared_ptr<FeedForward> feedforward =
+      register_module("feedforward", std::make_shared<FeedForward>(size));
+  nn::LayerNorm norm2 = register_module("norm2", nn::LayerNorm(nn::LayerNormOptions({size})));
+  explicit EncoderLayerImpl(std::int64_t n = 256, std::int64_t heads = 8, bool with_gelu = false)
+      : size(n), heads_(heads), gelu(with_gelu) {}
   Tensor forward(const Tensor& x) {
     const auto heads = [&](nn::Linear& l) {
-      return l(x).view({x.size(0), x.size(1), 8, 32}).transpose(1, 2);
+      return l(x).view({x.size(0), x.size(1), heads_, size / heads_}).transpose(1, 2);
     };
     const Tensor a = attention(heads(attention_->query), heads(attention_->key), heads(attention_->value));
     const Tensor h = norm1(x + attention_->output(a.transpose(1, 2).flatten(2)));
-    return norm2(h + feedforward->out(relu_of(feedforward->in(h))));
+    const Tensor inner = feedforward->in(h);
+    return norm2(h + feedforward->out(gelu ? torch::gelu(inner) : relu_of(inner)));
   }
 };
 Workload transformer_train() {
@@ -305,6 +315,116 @@ Workload attention_2048() {
   return w;
 }
 
+struct SentenceModelImpl : nn::Module {
+  nn::Embedding words = register_module("words", nn::Embedding(5000, 384)),
+                places = register_module("places", nn::Embedding(512, 384));
+  nn::LayerNorm norm = register_module("norm", nn::LayerNorm(nn::LayerNormOptions({384})));
+  nn::ModuleList layers = register_module("layers", nn::ModuleList());
+  SentenceModelImpl() {
+    for (int i = 0; i < 6; ++i) layers->push_back(std::make_shared<EncoderLayerImpl>(384, 12, true));
+  }
+  Tensor forward(const Tensor& ids) {
+    Tensor h = norm(words(ids) + places->weight.narrow(0, 0, ids.size(1)));
+    for (const auto& l : *layers) h = l->as<EncoderLayerImpl>()->forward(h);
+    return h.mean(1);
+  }
+};
+Workload sentence_infer() {
+  auto m = std::make_shared<SentenceModelImpl>();
+  peer::start(*m);
+  return inference([m, x = tensor(bench::integers(140, 32, 5000), {1, 32})] { return m->forward(x); });
+}
+
+// GPT-2 small with the published names, keys and values of the tokens before at hand.
+struct Gpt2Impl : nn::Module {
+  static constexpr std::int64_t size = 768, heads = 12, blocks = 12;
+  struct Matrix : nn::Module {
+    Tensor weight, bias;
+    Matrix(std::int64_t in, std::int64_t out)
+        : weight(register_parameter("weight", torch::empty({in, out}))),
+          bias(register_parameter("bias", torch::empty({out}))) {}
+    Tensor forward(const Tensor& x) const { return torch::addmm(bias, x, weight); }
+  };
+  struct Block : nn::Module {
+    nn::LayerNorm ln_1 = register_module("ln_1", nn::LayerNorm(nn::LayerNormOptions({size}))),
+                  ln_2 = register_module("ln_2", nn::LayerNorm(nn::LayerNormOptions({size})));
+    std::shared_ptr<nn::Module> attn = register_module("attn", std::make_shared<nn::Module>()),
+                                mlp = register_module("mlp", std::make_shared<nn::Module>());
+    std::shared_ptr<Matrix> c_attn =
+                                attn->register_module("c_attn", std::make_shared<Matrix>(size, 3 * size)),
+                            c_proj = attn->register_module("c_proj", std::make_shared<Matrix>(size, size)),
+                            c_fc = mlp->register_module("c_fc", std::make_shared<Matrix>(size, 4 * size)),
+                            out = mlp->register_module("c_proj", std::make_shared<Matrix>(4 * size, size));
+    Tensor keys, values;  // [heads, time, size / heads]
+  };
+  nn::Embedding wte = register_module("wte", nn::Embedding(50257, size)),
+                wpe = register_module("wpe", nn::Embedding(1024, size));
+  nn::ModuleList h = register_module("h", nn::ModuleList());
+  nn::LayerNorm ln_f = register_module("ln_f", nn::LayerNorm(nn::LayerNormOptions({size})));
+  Gpt2Impl() {
+    for (int i = 0; i < blocks; ++i) h->push_back(std::make_shared<Block>());
+  }
+  /// ids [time] after `past` others -> scores [time, tokens]; the first call keeps its keys and values.
+  Tensor forward(const Tensor& ids, std::int64_t past) {
+    const std::int64_t n = ids.size(0);
+    Tensor x = wte(ids) + wpe->weight.narrow(0, past, n);
+    for (const auto& module : *h) {
+      auto& b = *module->as<Block>();
+      const auto parts = b.c_attn->forward(b.ln_1(x)).split(size, 1);
+      const auto heads_of = [&](const Tensor& t) { return t.view({n, heads, size / heads}).transpose(0, 1); };
+      const Tensor q = heads_of(parts[0]);
+      Tensor k = heads_of(parts[1]), v = heads_of(parts[2]), a;
+      if (past == 0) {
+        b.keys = k.contiguous(), b.values = v.contiguous();
+        const Tensor hidden = torch::full({n, n}, -INFINITY).triu(1);
+        a = torch::matmul(torch::softmax(torch::matmul(q, k.transpose(1, 2)) * 0.125 + hidden, -1), v);
+      } else {
+        k = torch::cat({b.keys, k}, 1), v = torch::cat({b.values, v}, 1);
+        a = torch::matmul(torch::softmax(torch::matmul(q, k.transpose(1, 2)) * 0.125, -1), v);
+      }
+      x = x + b.c_proj->forward(a.transpose(0, 1).reshape({n, size}));
+      x = x + b.out->forward(torch::gelu(b.c_fc->forward(b.ln_2(x)), "tanh"));
+    }
+    return torch::matmul(ln_f(x), wte->weight.t());
+  }
+};
+Workload gpt2_token() {
+  auto m = std::make_shared<Gpt2Impl>();
+  peer::start(*m);
+  {
+    const c10::InferenceMode guard;
+    m->forward(tensor(bench::integers(151, 63, 50257), {63}), 0);
+  }
+  return inference([m, x = tensor(bench::integers(150, 1, 50257), {1})] { return m->forward(x, 63); });
+}
+
+struct AutoencoderImpl : nn::Module {
+  struct Part : nn::Module {
+    std::shared_ptr<nn::Module> layers = register_module("layers", std::make_shared<nn::Module>());
+    nn::Linear a, b;
+    Part(std::int64_t in, std::int64_t out)
+        : a(layers->register_module("0", nn::Linear(in, 400))),
+          b(layers->register_module("1", nn::Linear(400, out))) {}
+    Tensor forward(const Tensor& x) { return b(relu_of(a(x))); }
+  };
+  std::shared_ptr<Part> encoder = register_module("encoder", std::make_shared<Part>(784, 40)),
+                        decoder = register_module("decoder", std::make_shared<Part>(20, 784));
+};
+Workload vae_train() {
+  return training(
+      std::make_shared<AutoencoderImpl>(),
+      [x = tensor(bench::uniform(160, 128 * 784, 0, 1), {128, 784}),
+       noise = values(161, {128, 20})](AutoencoderImpl& m) {
+        const Tensor h = m.encoder->forward(x), mean = h.narrow(1, 0, 20), log_variance = h.narrow(1, 20, 20);
+        const Tensor z = mean + torch::exp(log_variance * 0.5) * noise;
+        const Tensor divergence = (mean * mean + torch::exp(log_variance) - log_variance - 1).sum() * 0.5;
+        const Tensor rebuilt =
+            torch::binary_cross_entropy_with_logits(m.decoder->forward(z), x, {}, {}, torch::Reduction::Sum);
+        return (rebuilt + divergence) / 128;
+      },
+      adam(1e-3));
+}
+
 }  // namespace
 
 void peer::add_sequences(std::vector<bench::Entry>& all) {
@@ -319,4 +439,7 @@ void peer::add_sequences(std::vector<bench::Entry>& all) {
   all.push_back({"transformer_train", transformer_train});
   all.push_back({"transformer_infer", transformer_infer});
   all.push_back({"attention_2048", attention_2048});
+  all.push_back({"sentence_infer", sentence_infer});
+  all.push_back({"gpt2_token", gpt2_token});
+  all.push_back({"vae_train", vae_train});
 }

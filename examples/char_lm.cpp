@@ -5,6 +5,7 @@
 //
 // (Byte pairs instead of letters: gpt2 --train.) The last tenth of the text is kept aside; the loss on it, in
 // bits per character, is printed after every epoch.
+// 319 kB of Turkish sentences: 3.330 bits with the LSTM, 3.072 with the GPT (README.md of this folder).
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>

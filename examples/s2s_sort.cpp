@@ -6,7 +6,8 @@
 //   build/release/examples/s2s_sort --steps 10000 --attention
 //
 // While training the decoder sees the right answer so far; the test lets it see only what it wrote itself.
-// The last lines count the unseen lists that come out exactly sorted.
+// The last lines count the unseen lists that come out exactly sorted: all of 1,000, with attention and
+// without (README.md of this folder).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -24,6 +25,20 @@ void penalise(std::vector<double>& s, double penalty, std::span<const std::int64
     double& v = s[static_cast<std::size_t>(id)];
     v = v > 0 ? v / penalty : v * penalty;
   }
+}
+
+/// The k-th largest, from a heap of the k best so far: of tens of thousands of scores few get into it.
+double kth_largest(const std::vector<double>& s, std::int64_t k) {
+  const auto first = s.begin() + static_cast<std::ptrdiff_t>(k);
+  std::vector<double> heap(s.begin(), first);
+  std::make_heap(heap.begin(), heap.end(), std::greater<>{});
+  for (auto v = first; v != s.end(); ++v) {
+    if (*v <= heap.front()) continue;
+    std::pop_heap(heap.begin(), heap.end(), std::greater<>{});
+    heap.back() = *v;
+    std::push_heap(heap.begin(), heap.end(), std::greater<>{});
+  }
+  return heap.front();
 }
 
 }  // namespace
@@ -55,16 +70,13 @@ std::int64_t sample_token(const Tensor& scores, const SamplingOptions& o, Genera
   if (o.temperature == 0 || o.top_k == 1) return best - s.begin();
 
   if (o.top_k > 0 && o.top_k < n) {
-    std::vector<double> order = s;
-    const auto kth = order.begin() + o.top_k - 1;
-    std::nth_element(order.begin(), kth, order.end(), std::greater<>{});
-    const double least = *kth;
+    const double least = kth_largest(s, o.top_k);
     for (double& v : s) v = v < least ? never : v;
   }
   // Probabilities, without overflow; *best survives top_k.
   const double top = *best;
   double sum = 0;
-  for (double& v : s) sum += v = std::exp((v - top) / o.temperature);
+  for (double& v : s) sum += v = v == never ? 0 : std::exp((v - top) / o.temperature);
   if (o.top_p < 1) {
     std::vector<std::size_t> order(s.size());
     std::iota(order.begin(), order.end(), std::size_t{0});

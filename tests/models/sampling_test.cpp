@@ -39,6 +39,12 @@ TEST(Sampling, TopK) {
   EXPECT_NEAR(p[0], 2.0 / 3, 0.015);
   EXPECT_EQ(shares(logs(), {.top_k = 1}).size(), 1u);
   EXPECT_EQ(shares(logs(), {.top_k = 100}).size(), 4u);
+  // The k best of many, wherever they are, and what equals the last of them.
+  Tensor many = zeros({1000});
+  for (const int i : {3, 500, 501, 999}) many.ref(i) = 5.0 + i % 2;
+  EXPECT_EQ(shares(many, {.top_k = 3}).size(), 3u);
+  EXPECT_EQ(shares(many, {.top_k = 2}).size(), 3u) << "6, 6 and 6";
+  EXPECT_EQ(shares(many, {.top_k = 4}).size(), 4u);
 }
 TEST(Sampling, TopP) {
   EXPECT_EQ(shares(logs(), {.top_p = 0.5 - 1e-6}).size(), 1u);

@@ -38,6 +38,9 @@ LM = lstm(32 * 64, 256, 256) + 2 * 32 * 64 * 256 * 5000
 ATTENTION = 2 * 64 * 64 * 256 * 2  # the scores of a sentence, and what they weigh
 LAYER = 16 * (2 * 64 * (4 * 256**2 + 2 * 256 * 1024) + ATTENTION)
 PACKED = sum(2 * (64 - 2 * (i // 2) * 15 // 8) for i in range(0, 32, 2))  # words
+# stem, words, knowledge, and the four steps' interaction of 49 cells with each of 160 memories; vectors are left out
+MAC = (conv(8, 25, 3, 3, 16) + conv(8, 13, 3, 16, 32) + conv(8, 7, 3, 32, 64) + conv(8, 7, 3, 66, 64)
+       + 2 * lstm(480, 32, 64) + 2 * 480 * 128 * 64 + 2 * 2 * 8 * 49 * 64**2 + 4 * 2 * 160 * 49 * 64**2)
 FLOPS = {
     "mlp_train": 100 * (3 * MLP - 2 * 784 * 100),
     "mlp_infer_1": MLP,
@@ -59,6 +62,7 @@ FLOPS = {
     "lm_train": 3 * LM,
     "transformer_train": 3 * LAYER - 2 * 16 * 64 * 3 * 256**2,
     "transformer_infer": LAYER,
+    "mac_train": 3 * MAC - conv(8, 25, 3, 3, 16),
     # two products forward, five backward (the scores are computed again rather than kept)
     "attention_2048": 7 * 2 * 8 * 2048**2 * 64,
     "resnet18_infer_1": RESNET18,
@@ -85,7 +89,7 @@ if " avx512vl " in pathlib.Path("/proc/cpuinfo").read_text():
     # without this LibTorch uses AVX2 in most element-wise operators
     PEER_SETTINGS["malloc+avx512"] = {**KEEP_MEMORY, "ATEN_CPU_CAPABILITY": "avx512"}
 # Workloads with images: the fastest of these two settings of the peer's memory order counts as well.
-IMAGES = ("cnn_", "lenet_", "resnet")
+IMAGES = ("cnn_", "lenet_", "resnet", "mac_")
 CHANNELS_LAST = {"malloc+last": {**KEEP_MEMORY, "KNET_BENCH_CHANNELS_LAST": "1"}}
 # Our workloads of this name are plans made by compile(); the peer runs the workload without it.
 COMPILED = "_compiled"

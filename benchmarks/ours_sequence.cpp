@@ -164,6 +164,22 @@ Workload transformer_infer_compiled() {
   return inference([x, plan = compile(m, x)] { return plan(x); });
 }
 
+// A step of examples/mac_sort_of_clevr: eight pictures, twenty questions of three words about each.
+Workload mac_train() {
+  models::MACConfig c = models::mac_config(2);
+  c.words = 11, c.answers = 10, c.channels = 3, c.size = 64, c.steps = 4, c.embedding = 32;
+  c.dropout = {0, 0, 0, 0, 0, 0};
+  const std::vector<std::int64_t> ids = bench::integers(140, 160 * 3, 11);
+  std::vector<std::vector<std::int64_t>> questions;
+  for (auto at = ids.begin(); at != ids.end(); at += 3) questions.emplace_back(at, at + 3);
+  const Tensor image_of = arange(8).reshape({8, 1}).expand({8, 20}).reshape({160});
+  return training(
+      models::MAC{.config = c, .stem = models::mac_pixel_stem(c)},
+      [x = values(141, {8, 3, 75, 75}), q = Sequences(questions), image_of,
+       y = tokens(142, {160}, 10)](const models::MAC& m) { return nll(m(x, q, image_of), y); },
+      Adam{.lr = 1e-3});
+}
+
 Workload attention_2048() {
   struct Inputs {
     Param q = values(130, {1, 8, 2048, 64}), k = values(131, {1, 8, 2048, 64}),
@@ -256,4 +272,5 @@ void ours::add_sequences(std::vector<bench::Entry>& all) {
   all.push_back({"sentence_infer", sentence_infer});
   all.push_back({"gpt2_token", gpt2_token});
   all.push_back({"vae_train", vae_train});
+  all.push_back({"mac_train", mac_train});
 }

@@ -297,6 +297,100 @@ Workload transformer_infer() {
   return inference([m, x = values(120, {16, 64, 256})] { return m->forward(x); });
 }
 
+Tensor elu_of(Tensor x) { return torch::elu_(x); }
+// models::MAC in its second configuration under our names; knowledge and the parts of a step that do not
+// depend on the step are computed once, as there, and images once for all their questions.
+struct MacImpl : nn::Module {
+  static constexpr std::int64_t d = 64, steps = 4;
+  struct Stem : nn::Module {
+    std::vector<nn::Conv2d> conv;
+    std::vector<nn::BatchNorm2d> bn;
+    Stem() {
+      const std::int64_t channels[] = {3, 16, 32, 64, 64}, stride[] = {3, 2, 2, 1}, padding[] = {0, 1, 1, 1};
+      for (int i = 0; i < 4; ++i) {
+        const int at = i < 3 ? 2 * i : 7;  // coordinates have place 6
+        conv.push_back(
+            register_module(std::to_string(at),
+                            nn::Conv2d(nn::Conv2dOptions(channels[i] + (i == 3 ? 2 : 0), channels[i + 1], 3)
+                                           .stride(stride[i])
+                                           .padding(padding[i])
+                                           .bias(false))));
+        bn.push_back(register_module(std::to_string(at + 1), nn::BatchNorm2d(channels[i + 1])));
+      }
+    }
+    Tensor forward(Tensor x) {
+      for (std::size_t i = 0; i < 4; ++i) {
+        if (i == 3) {
+          const std::int64_t n = x.size(0), h = x.size(2), w = x.size(3);
+          x = torch::cat({x, torch::linspace(-1, 1, w).view({1, 1, 1, w}).expand({n, 1, h, w}),
+                          torch::linspace(-1, 1, h).view({1, 1, h, 1}).expand({n, 1, h, w})},
+                         1);
+        }
+        x = relu_of(bn[i](conv[i](x)));
+      }
+      return x;
+    }
+  };
+  nn::Linear linear(const char* name, std::int64_t in, std::int64_t out, bool bias = true) {
+    return register_module(name, nn::Linear(nn::LinearOptions(in, out).bias(bias)));
+  }
+  std::shared_ptr<Stem> stem = register_module("stem", std::make_shared<Stem>());
+  nn::Embedding embed = register_module("embed", nn::Embedding(11, 32));
+  nn::LSTM lstm =
+      register_module("lstm", nn::LSTM(nn::LSTMOptions(32, d).bidirectional(true).batch_first(true)));
+  nn::Linear words = linear("words", 2 * d, d), queries = linear("queries", 2 * d, steps*d);
+  Tensor first_control = register_parameter("first_control", torch::zeros({d})),
+         first_memory = register_parameter("first_memory", torch::zeros({d}));
+  nn::Linear keys = linear("keys", d, d), keys2 = linear("keys2", d, d),
+             control = linear("control", 2 * d, d), control_score = linear("control_score", d, 1, false),
+             memory = linear("memory", d, d), interaction = linear("interaction", d, d, false),
+             read_score = linear("read_score", d, 1, false), write = linear("write", 2 * d, d),
+             history = linear("history", d, d), history_score = linear("history_score", d, 1, false),
+             history_memory = linear("history_memory", d, d, false), gate = linear("gate", d, 1),
+             question = linear("question", 2 * d, d), answer = linear("answer", 2 * d, d),
+             output = linear("output", d, 10);
+
+  static Tensor attend(const Tensor& query, const Tensor& k, const Tensor& v) {
+    return torch::bmm(torch::softmax(torch::bmm(query.unsqueeze(1), k.transpose(1, 2)), -1), v).squeeze(1);
+  }
+  Tensor forward(const Tensor& images, const Tensor& ids, const Tensor& image_of) {
+    const std::int64_t n = ids.size(0);
+    Tensor k = keys(stem->forward(images).permute({0, 2, 3, 1}).flatten(1, 2)), k2 = keys2(k);
+    k = k.index_select(0, image_of), k2 = k2.index_select(0, image_of);
+    const auto read = lstm->forward(embed(ids));
+    const Tensor h = std::get<0>(std::get<1>(read)), q = torch::cat({h[0], h[1]}, 1),
+                 cw = words(std::get<0>(read));
+    const Tensor of_query =
+        torch::linear(queries(q).view({n, steps, d}), control->weight.narrow(1, d, d), control->bias);
+    const Tensor of_control = control->weight.narrow(1, 0, d);
+    std::vector<Tensor> controls{first_control.expand({n, d})}, memories{first_memory.expand({n, d})};
+    for (std::int64_t i = 0; i < steps; ++i) {
+      const Tensor u = torch::linear(controls.back(), of_control).add_(of_query.select(1, i));
+      const Tensor c = attend(u * control_score->weight, cw, cw), m = memories.back();
+      const Tensor met = elu_of(interaction(memory(m).unsqueeze(1) * k).add_(k2));
+      const Tensor b = torch::softmax(read_score(elu_of(c.unsqueeze(1) * met)).squeeze(2), 1);
+      const Tensor r = torch::bmm(b.unsqueeze(1), k).squeeze(1);
+      Tensor next = write(torch::cat({r, m}, 1));
+      next = next + history_memory(attend(history(c) * history_score->weight, torch::stack(controls, 1),
+                                          torch::stack(memories, 1)));
+      memories.push_back(next + torch::sigmoid(gate(c)) * (m - next));
+      controls.push_back(c);
+    }
+    return output(elu_of(answer(torch::cat({elu_of(question(q)), memories.back()}, 1))));
+  }
+};
+Workload mac_train() {
+  const Tensor ids = tensor(bench::integers(140, 160 * 3, 11), {160, 3}),
+               image_of = torch::arange(8).view({8, 1}).expand({8, 20}).reshape({160});
+  return training(
+      std::make_shared<MacImpl>(),
+      [x = peer::image(values(141, {8, 3, 75, 75})), ids, image_of,
+       y = tensor(bench::integers(142, 160, 10), {160})](MacImpl& m) {
+        return torch::cross_entropy_loss(m.forward(x, ids, image_of), y);
+      },
+      adam(1e-3));
+}
+
 Workload attention_2048() {
   struct State {
     Tensor q = values(130, {1, 8, 2048, 64}).requires_grad_(),
@@ -442,4 +536,5 @@ void peer::add_sequences(std::vector<bench::Entry>& all) {
   all.push_back({"sentence_infer", sentence_infer});
   all.push_back({"gpt2_token", gpt2_token});
   all.push_back({"vae_train", vae_train});
+  all.push_back({"mac_train", mac_train});
 }

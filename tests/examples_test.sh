@@ -210,6 +210,37 @@ refuses "README.md" "$examples/classify" --random --model resnet18 "$source/READ
 refuses "none.png" "$examples/classify" --random --model resnet18 "$work/none.png"
 refuses "none.txt" "$examples/classify" --random --model resnet18 --labels "$work/none.txt" any.png
 
+# MAC: a little Sort-of-CLEVR (a model that knows nothing has a loss of 2.3), then such scenes in CLEVR's layout from
+# files to answers. Features of random weights are features.
+"$examples/mac_sort_of_clevr" --passes 4 --images 120 --batch 4 --lr 0.003 --size 24 --steps 2 --test 20 --configuration 2 \
+  --save "$work/mac.safetensors" > "$work/out"
+check "$work/out" "pass 4.* loss" "<" 1
+"$examples/mac_sort_of_clevr" --passes 0 --size 24 --steps 2 --test 20 --configuration 2 --load "$work/mac.safetensors" \
+  --draw "$work/maps-%d.png" > "$work/again" || { grep -q "without libpng" "$work/again" || die "$(cat "$work/again")"; }
+[ "$(sed -n 's/.*loss [0-9.]*, \(non-rel.*\)/\1/p' "$work/out" | tail -n 1)" = "$(grep '^non-rel' "$work/again")" ] ||
+  die "a loaded MAC answers otherwise"
+if [ -s "$work/maps-0.png" ]; then
+  "$examples/mac_sort_of_clevr" --write-clevr "$work/clevr" --images 10 --test 4
+  mac="$examples/mac_clevr --quiet --data $work/mac --clevr $work/clevr --model $work/mac/model.safetensors --depth 18 \
+--size 32 --steps 3 --embedding 16"
+  $mac preprocess > "$work/out"
+  grep -q "^train: 200 questions" "$work/out" || die "$(cat "$work/out")"
+  $mac extract --weights random > "$work/out"
+  $mac train --epochs 25 --lr 0.003 --batch 20 --no-dropout --decay 0.9 > "$work/out"
+  check "$work/out" "epoch 25: loss" "<" 1
+  $mac evaluate > "$work/out"
+  check "$work/out" "train, all:" ">" 55
+  check "$work/out" "val, count:" "<" 101
+  $mac draw --picture 2 --question "Is the red object on the left?" --png "$work/clevr.png" > "$work/out"
+  [ -s "$work/clevr.png" ] || die "mac_clevr drew nothing"
+  refuses "the word 'purple'" $mac draw --question "Is the purple object on the left?"
+  refuses "the question is empty" $mac draw --question " "
+  refuses "neither PNG nor JPEG" sh -c "echo no picture > '$work/clevr/images/val/CLEVR_val_000001.png'; $mac extract --weights random"
+  refuses "a picture is missing" sh -c "rm '$work/clevr/images/val/CLEVR_val_000001.png'; $mac extract --weights random"
+  head -c 1000 "$work/mac/train.bin" > "$work/short"; mv "$work/short" "$work/mac/train.bin"
+  refuses "has 1000 bytes" $mac evaluate
+fi
+
 # Images: Debian's Fashion-MNIST, where it is installed.
 clothes=${KNET_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}
 if [ ! -d "$clothes" ]; then

@@ -66,6 +66,8 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
       if (key_ == "image_filename") now_.image = std::move(s);
       if (key_ == "question") now_.question = std::move(s);
       if (key_ == "answer") now_.answer = std::move(s);
+    } else if (depth_ == 5 && in_program_ && function_) {
+      now_.function = std::move(s);
     }
     return value();
   }
@@ -94,6 +96,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool key(string_t& k) override {
+    if (depth_ == 5) function_ = k == "function";
     if (depth_ == 1 || depth_ == 3) key_ = std::move(k);
     return true;
   }
@@ -106,7 +109,10 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
 
  private:
   bool open() {
-    if (depth_ == 3) key_.clear();  // the value of a question's key is no text
+    if (depth_ == 3) {
+      in_program_ = key_ == "program";
+      key_.clear();  // the value of a question's key is no text
+    }
     ++depth_;
     return true;
   }
@@ -126,7 +132,7 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
   std::int64_t limit_;
   const std::string& name_;
   std::size_t depth_ = 0;
-  bool inside_ = false;
+  bool inside_ = false, in_program_ = false, function_ = false;
   std::string key_;
   ClevrQuestion now_;
 };
@@ -194,6 +200,17 @@ Tensor ClevrFeatures::operator[](std::size_t i) const {
   }
   io::from_order(std::endian::little, p, static_cast<std::size_t>(t.numel()), sizeof(float));
   return t.to(default_device());
+}
+
+void ClevrFeatureWriter::write(const Tensor& features) {
+  if (!features || features.dtype() != f32)
+    fail<DTypeError>("ClevrFeatureWriter: features are ",
+                     features ? text(features.shape(), " of ", features.dtype()) : "empty", ", expected f32");
+  Tensor t = features.detach().to(cpu).contiguous();
+  const auto n = static_cast<std::size_t>(t.numel());
+  if constexpr (std::endian::native != std::endian::little)
+    io::from_order(std::endian::little, reinterpret_cast<std::byte*>(t.data<float>()), n, sizeof(float));
+  file_.write(std::as_const(t).data<float>(), n * sizeof(float));
 }
 
 }  // namespace knet::datasets

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "knet/data/datasets/glue.hpp"
+#include "knet/io/atomic_file.hpp"
 #include "knet/tensor/tensor.hpp"
 
 namespace knet::datasets {
@@ -18,11 +19,12 @@ struct ClevrQuestion {
   std::int64_t image_index = -1;  ///< from 0: its place among the images of its part
   std::string question, answer;   ///< the test part has no answers
   std::int64_t family = -1;       ///< question_family_index; -1 where the file has none
+  std::string function;           ///< the last of its program: "count", "query_color"; "" where there is none
 };
 
 /// <folder>/questions/CLEVR_train_questions.json (val for Part::dev, test), or the same in <folder>. Read in
-/// one pass; the programs of the questions are left out. limit: at most so many; -1 for all. IoError with the
-/// position of what is not JSON, or the number of a question without image or text.
+/// one pass; of a question's program only the last function is kept. limit: at most so many; -1 for all.
+/// IoError with the position of what is not JSON, or the number of a question without image or text.
 std::vector<ClevrQuestion> clevr_questions(const std::string& folder, Part, std::int64_t limit = -1);
 std::vector<ClevrQuestion> parse_clevr_questions(std::string_view json, std::int64_t limit = -1,
                                                  const std::string& name = "memory");
@@ -40,6 +42,18 @@ class ClevrFeatures {
  private:
   struct Impl;
   std::shared_ptr<Impl> impl_;
+};
+
+/// Writes such a file, image after image; it is there, whole, after commit().
+class ClevrFeatureWriter {
+ public:
+  explicit ClevrFeatureWriter(const std::string& file) : file_(file) {}
+  /// Features f32 of one or several images, of any shape.
+  void write(const Tensor& features);
+  void commit() { file_.commit(); }
+
+ private:
+  io::AtomicFile file_;
 };
 
 }  // namespace knet::datasets

@@ -17,14 +17,7 @@
 
 #include "program.hpp"
 using namespace knet;
-
-namespace {
-
-// -log(sigm(s)) and -log(1 - sigm(s)) of the discriminator's scores.
-Tensor real_loss(const Tensor& scores) { return -mean(log_sigm(scores)); }
-Tensor fake_loss(const Tensor& scores) { return -mean(log_sigm(-scores)); }
-
-}  // namespace
+using program::fake_loss, program::real_loss;
 
 int main(int argc, char** argv) {
   program::SmallImages images{.data = "fashion_mnist"};

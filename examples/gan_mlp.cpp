@@ -11,15 +11,7 @@
 
 #include "program.hpp"
 using namespace knet;
-
-namespace {
-
-// The losses on the discriminator's scores before its sigmoid: -log(sigm(s)) stays finite where the seed's
-// log(sigm(s) + 1e-8) does not.
-Tensor real_loss(const Tensor& scores) { return -mean(log_sigm(scores)); }
-Tensor fake_loss(const Tensor& scores) { return -mean(log_sigm(-scores)); }
-
-}  // namespace
+using program::fake_loss, program::real_loss;
 
 int main(int argc, char** argv) {
   program::SmallImages images;

@@ -1,5 +1,5 @@
-// What the programs of this folder share: the flags of a run with its logs and checkpoints, small images, and
-// what a classifier sees in generated ones.
+// What the programs of this folder share: the flags of a run with its logs and checkpoints, small images, the
+// losses of generators, and what a classifier sees in their images.
 //
 //   Run run;
 //   run.add(app);                                      // --seed, --threads, --log, --checkpoints, --quiet
@@ -136,6 +136,11 @@ inline void print_kinds(const std::string& classifier, const char* what, const k
   }
   std::printf(" of the kinds 0 to 9; score %.3f\n%d different kinds\n", score, kinds);
 }
+
+/// The losses of a discriminator on its scores before the sigmoid: -log(sigm(s)) stays finite where the
+/// seed's log(sigm(s) + 1e-8) does not.
+inline knet::Tensor real_loss(const knet::Tensor& scores) { return -knet::mean(knet::log_sigm(scores)); }
+inline knet::Tensor fake_loss(const knet::Tensor& scores) { return -knet::mean(knet::log_sigm(-scores)); }
 
 /// "samples-%02d.png" with the number of an epoch.
 inline std::string numbered(const std::string& pattern, std::int64_t i) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "knet/knet.hpp"
+#include "tests/layers/refusal.hpp"
 #include "tests/reference/reference.hpp"
 
 namespace {
@@ -323,73 +324,77 @@ TEST(TransformerModel, TakesAnySequenceOfBlocks) {
   EXPECT_GT(named_params(list).size(), 30u);
 }
 TEST(Attention, RefusesWhatHasNoMeaning) {
-  const auto expect = [&](const auto& f, std::vector<std::string> parts) {
-    std::string got = "nothing was thrown";
-    try {
-      f();
-    } catch (const Error& e) {
-      got = e.what();
-    }
-    for (const auto& p : parts) EXPECT_NE(got.find(p), std::string::npos) << got << "\nlacks " << p;
-  };
   const MultiheadAttention m{.size = 6, .heads = 2};
   const Tensor x = randn({2, 4, 6});
-  expect([&] { (void)MultiheadAttention{.size = 6, .heads = 4}; }, {"size = 6", "heads = 4"});
-  expect([&] { (void)MultiheadAttention{.size = 6, .heads = 2, .dropout = 1}; }, {"dropout = 1"});
-  expect([&] { (void)Transformer{.size = 6, .heads = 4, .hidden = 8}; }, {"size = 6", "heads = 4"});
-  expect([&] { m(randn({2, 4, 5})); }, {"MultiheadAttention", "[2, 4, 5]", "6"});
-  expect([&] { m(x, randn({3, 4, 6}), randn({3, 4, 6})); }, {"MultiheadAttention", "[3, 4, 6]", "[2, 4, 6]"});
-  expect([&] { m(x, {.mask = zeros({4, 5})}); }, {"MultiheadAttention", "mask", "[4, 5]", "[4, 4]"});
-  expect([&] { m(x, {.mask = zeros({4})}); }, {"MultiheadAttention", "mask", "[4]", "[4, 4]"});
-  expect([&] { m(x, {.mask = zeros({3, 4, 4})}); }, {"MultiheadAttention", "mask", "[3, 4, 4]", "[2, 4"});
-  expect(
+  expect_refusal([&] { (void)MultiheadAttention{.size = 6, .heads = 4}; }, {"size = 6", "heads = 4"});
+  expect_refusal([&] { (void)MultiheadAttention{.size = 6, .heads = 2, .dropout = 1}; }, {"dropout = 1"});
+  expect_refusal([&] { (void)Transformer{.size = 6, .heads = 4, .hidden = 8}; }, {"size = 6", "heads = 4"});
+  expect_refusal([&] { m(randn({2, 4, 5})); }, {"MultiheadAttention", "[2, 4, 5]", "6"});
+  expect_refusal(
+      [&] {
+        m(x, randn({3, 4, 6}), randn({3, 4, 6}));
+      },
+      {"MultiheadAttention", "[3, 4, 6]", "[2, 4, 6]"});
+  expect_refusal([&] { m(x, {.mask = zeros({4, 5})}); }, {"MultiheadAttention", "mask", "[4, 5]", "[4, 4]"});
+  expect_refusal([&] { m(x, {.mask = zeros({4})}); }, {"MultiheadAttention", "mask", "[4]", "[4, 4]"});
+  expect_refusal(
+      [&] {
+        m(x, {.mask = zeros({3, 4, 4})});
+      },
+      {"MultiheadAttention", "mask", "[3, 4, 4]", "[2, 4"});
+  expect_refusal(
       [&] {
         m(x, {.mask = zeros({2, 3, 4, 4})});
       },
       {"MultiheadAttention", "mask", "[2, 3, 4, 4]", "[2, 2"});
-  expect(
+  expect_refusal(
       [&] {
         m(x, {.mask = zeros({4, 4}, i64)});
       },
       {"MultiheadAttention", "mask", "i64", "boolean or f32"});
-  expect(
+  expect_refusal(
       [&] {
         m(x, {.mask = zeros({4, 4}, f64)});
       },
       {"MultiheadAttention", "mask", "f64", "boolean or f32"});
-  expect([&] { (void)MultiheadAttention{.size = 6, .heads = 2, .head_size = -1}; }, {"head_size = -1"});
-  expect([&] { m(randn({2, 4, 6}, f64)); }, {"f64", "f32"});
-  expect([&] { MultiheadAttention{.size = 6, .heads = 2, .rotary = true}(x); }, {"rotary", "even"});
+  expect_refusal([&] { (void)MultiheadAttention{.size = 6, .heads = 2, .head_size = -1}; },
+                 {"head_size = -1"});
+  expect_refusal([&] { m(randn({2, 4, 6}, f64)); }, {"f64", "f32"});
+  expect_refusal([&] { MultiheadAttention{.size = 6, .heads = 2, .rotary = true}(x); }, {"rotary", "even"});
   const TransformerDecoder d{.size = 6, .heads = 2, .hidden = 8};
-  expect([&] { d(x, randn({2, 4, 5})); }, {"[2, 4, 5]", "6"});
-  expect([&] { d(x, randn({3, 4, 6})); }, {"[3, 4, 6]", "[2, 4, 6]"});
-  expect([&] { d(x, x, {.memory_padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
-  expect([&] { d(x, x, {.padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
+  expect_refusal([&] { d(x, randn({2, 4, 5})); }, {"[2, 4, 5]", "6"});
+  expect_refusal([&] { d(x, randn({3, 4, 6})); }, {"[3, 4, 6]", "[2, 4, 6]"});
+  expect_refusal(
+      [&] {
+        d(x, x, {.memory_padding = zeros({2, 5}, boolean)});
+      },
+      {"padding", "[2, 5]", "[2, 4]"});
+  expect_refusal([&] { d(x, x, {.padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
   const PositionEmbedding p{.size = 6, .max_length = 3};
-  expect([&] { p.positions(2, 2); }, {"PositionEmbedding", "4", "max_length is 3"});
-  expect([&] { p.positions(-1); }, {"PositionEmbedding", "-1"});
-  expect(
+  expect_refusal([&] { p.positions(2, 2); }, {"PositionEmbedding", "4", "max_length is 3"});
+  expect_refusal([&] { p.positions(-1); }, {"PositionEmbedding", "-1"});
+  expect_refusal(
       [&] {
         attention(randn({1, 2, 3, 4}), randn({1, 2, 3, 4}), randn({1, 2, 3, 4}), {.scale = -1});
       },
       {"attention", "scale = -1"});
-  expect([&] { m(x, {.padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
-  expect([&] { m(x, {.padding = zeros({2, 4})}); }, {"padding", "f32", "boolean"});
-  expect(
+  expect_refusal([&] { m(x, {.padding = zeros({2, 5}, boolean)}); }, {"padding", "[2, 5]", "[2, 4]"});
+  expect_refusal([&] { m(x, {.padding = zeros({2, 4})}); }, {"padding", "f32", "boolean"});
+  expect_refusal(
       [&] {
         attention(randn({1, 2, 3, 4}), randn({1, 2, 3, 5}), randn({1, 2, 3, 5}));
       },
       {"attention", "[1, 2, 3, 5]"});
-  expect(
+  expect_refusal(
       [&] {
         attention(randn({1, 2, 3, 4}), randn({1, 1, 3, 4}), randn({1, 1, 3, 4}));
       },
       {"attention", "heads"});
-  expect([&] { rotary(randn({3, 5})); }, {"rotary", "[3, 5]", "even"});
+  expect_refusal([&] { rotary(randn({3, 5})); }, {"rotary", "[3, 5]", "even"});
   KeyValueCache cache;
   m(x, {.cache = &cache});
-  expect([&] { m(randn({3, 1, 6}), {.cache = &cache}); }, {"cache", "[2, 2,", "[3, 2,"});
-  expect([&] { diff([&] { return sum(m(x, {.cache = &cache})); }); }, {"cache", "diff()"});
+  expect_refusal([&] { m(randn({3, 1, 6}), {.cache = &cache}); }, {"cache", "[2, 2,", "[3, 2,"});
+  expect_refusal([&] { diff([&] { return sum(m(x, {.cache = &cache})); }); }, {"cache", "diff()"});
 }
 
 }  // namespace

@@ -47,5 +47,36 @@ TEST(Sequences, OfVectors) {
   EXPECT_THROW(pad_sequence(std::vector<Tensor>{}), ValueError);
   EXPECT_THROW(pack_sequence(std::vector<Tensor>{zeros({0, 2})}), ValueError);
 }
+// Threads share the sequences of a batch between them, so that each has fewer rows than one alone.
+TEST(Sequences, TheSameBitsForAnyNumberOfThreads) {
+  const auto run = []<class Layer>(Layer layer, int n) {
+    const int before = threads();
+    set_threads(n);
+    seed(3);
+    std::vector<Tensor> items;
+    for (std::int64_t i = 0; i < 37; ++i) items.push_back(randn({40 - i, 24}));
+    Tensor y, hidden;
+    const Tape tape = diff([&] {
+      const RNNOutput o = layer(pack_sequence(items));
+      y = o.y, hidden = o.hidden;
+      return sum(o.y * o.y) + sum(o.hidden);
+    });
+    std::vector<Tensor> all{y, hidden};
+    for (Param& p : params(layer)) all.push_back(tape.grad(p));
+    set_threads(before);
+    return all;
+  };
+  const auto check = [&](const auto& layer) {
+    const std::vector<Tensor> one = run(layer, 1);
+    ASSERT_GE(one.size(), 5u);
+    for (const int n : {2, 3, 5}) {
+      const std::vector<Tensor> other = run(layer, n);
+      for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(equal(one[i], other[i])) << n << ", " << i;
+    }
+  };
+  check(LSTM{.input = 24, .hidden = 48, .bidirectional = true});
+  check(GRU{.input = 24, .hidden = 48});
+  check(SRNN{.input = 24, .hidden = 48});
+}
 
 }  // namespace

@@ -169,17 +169,20 @@ void forward_rows(const RNNShape& s, const RNNForward& a, const Weights<T>& w, I
   Gemm<T> p;
   p.k = h, p.a = state, p.am = h, p.ak = 1;
   p.bk = 1, p.bn = h;
+  // Beside packed weights the plain ones stay away: with them the product of few rows takes other sums than
+  // that of many, and the number of rows depends on the threads.
+  const T* wh = w.packed ? nullptr : static_cast<const T*>(a.wh);
   steps(s, false, b0, b1, [&](Int, Int row, Int n) {
     T *gates = static_cast<T*>(a.gates) + row * g * h, *y = static_cast<T*>(a.y) + row * h;
     T* extra = a.extra ? static_cast<T*>(a.extra) + row * h : nullptr;
     p.m = n;
     p.n = s.kind == RNNKind::gru ? 2 * h : g * h;
-    p.packed = w.packed, p.b = static_cast<const T*>(a.wh);
+    p.packed = w.packed, p.b = wh;
     p.c = gates, p.cm = g * h;
     p.bias = nullptr, p.accumulate = true;
     gemm(p);
     if (s.kind == RNNKind::gru) {
-      p.n = h, p.packed = w.packed_n, p.b += 2 * h * h, p.c = extra, p.cm = h;
+      p.n = h, p.packed = w.packed_n, p.b = wh ? wh + 2 * h * h : nullptr, p.c = extra, p.cm = h;
       p.bias = static_cast<const T*>(a.bias_n), p.accumulate = false;
       gemm(p);
       gru_step(n, h, gates, extra, state, y);

@@ -32,6 +32,7 @@ struct Line {
   Int all, channels;  ///< of all panels: from one position to the next; of this one
   T* weight;          ///< [taps][vectors of the panel], or the sums of their gradients
   const T* bias;      ///< [vectors of the panel]
+  bool relu = false;
 };
 struct Loops {
   Int lanes_f32, lanes_f64;  ///< of a vector
@@ -102,6 +103,13 @@ HWY_NOINLINE void block(const Line<T>& l, Int first) {
     }
   }
   T* y = l.y + first * l.all;
+  if (l.relu) {
+    KNET_UNROLL_ALL
+    for (int r = 0; r < R; ++r) {
+      KNET_UNROLL_ALL
+      for (int v = 0; v < V; ++v) sum[r][v] = select(sum[r][v] < 0.0, Vec<T>::zero(), sum[r][v]);
+    }
+  }
   KNET_UNROLL_ALL
   for (int r = 0; r < R; ++r, y += l.all) {
     KNET_UNROLL_ALL
@@ -113,27 +121,35 @@ HWY_NOINLINE void block(const Line<T>& l, Int first) {
     }
   }
 }
-/// Positions from `first` on, in blocks of R and smaller ones; the last may take some once more.
+/// All positions in blocks of the least of the sizes R, Smaller... that has `least` of them and is not more
+/// than there are; the last block may take some once more.
 template <class T, int V, int R, int... Smaller>
-void forward_of(const Line<T>& l, Int first) {
-  if constexpr (R * V <= sums) {
-    for (; first + R <= l.positions; first += R) block<T, R, V>(l, first);
-    if (first == l.positions) return;
-    if constexpr (sizeof...(Smaller) > 0) {
-      if (l.positions >= R && l.positions - first > std::max({Smaller...}))
-        return block<T, R, V>(l, l.positions - R);
-    }
+void blocks(const Line<T>& l, Int least) {
+  if constexpr (sizeof...(Smaller) > 0) {
+    if (R * V > sums || R > l.positions || std::max({Smaller...}) >= least)
+      return blocks<T, V, Smaller...>(l, least);
   }
-  if constexpr (sizeof...(Smaller) > 0) forward_of<T, V, Smaller...>(l, first);
+  if constexpr (R * V <= sums) {
+    Int first = 0;
+    for (; first + R < l.positions; first += R) block<T, R, V>(l, first);
+    block<T, R, V>(l, l.positions - R);
+  }
+}
+/// Blocks of nearly equal size: few sums at a time would wait for each other.
+template <class T, int V, int... Sizes>
+void forward_of(const Line<T>& l) {
+  const Int most = std::max({(Sizes * V <= sums && Sizes <= l.positions ? Sizes : 1)...});
+  const Int count = (l.positions + most - 1) / most;
+  blocks<T, V, Sizes...>(l, (l.positions + count - 1) / count);
 }
 template <class T>
 void forward(const Line<T>& l, Int vectors) {
   if (vectors == 1)
-    forward_of<T, 1, 25, 12, 8, 4, 2, 1>(l, 0);
+    forward_of<T, 1, 25, 12, 8, 4, 2, 1>(l);
   else if (vectors == 2)
-    forward_of<T, 2, 12, 8, 6, 4, 2, 1>(l, 0);
+    forward_of<T, 2, 12, 8, 6, 4, 2, 1>(l);
   else
-    forward_of<T, 3, 8, 4, 2, 1>(l, 0);
+    forward_of<T, 3, 8, 4, 2, 1>(l);
 }
 
 template <class T, int K, int V>
@@ -336,10 +352,10 @@ void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, 
         forward({x.line(b / lines, b % lines / s.out[1], b % s.out[1]), s.stride[2] * s.in_channels,
                  x.offset.data(), taps, s.out[2], y + first, s.out_channels,
                  std::min(panels.width, s.out_channels - first), weights.get() + first * taps,
-                 bias.get() + first},
+                 bias.get() + first, e.activation == Unary::relu},
                 panels.vectors);
       }
-      if (e.activation != Unary::identity)
+      if (e.activation != Unary::identity && e.activation != Unary::relu)
         apply_activation(e.activation, e.alpha, y, 1, s.out[2] * s.out_channels, s.out[2] * s.out_channels);
     }
   });

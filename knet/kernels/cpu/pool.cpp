@@ -2,6 +2,8 @@
 // Compiled for each instruction set; where the loops are plain, the compiler makes the vectors.
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
@@ -40,43 +42,108 @@ HWY_INLINE void rows(const PoolShape& s, Int r0, Int r1, const F& f) {
   }
 }
 
-template <class T, bool kPropagate>
+/// The positions of a window's inputs, for windows small enough to be listed.
+struct Positions {
+  static constexpr Int most = 64;
+  Int list[most], count = 0;
+};
+
+/// One vector of channels: the maxima over the window, and where they are.
+template <class T, bool kPropagate, bool kIndex, class Load, class Each>
+HWY_INLINE auto winners(const Load& load, const Each& each) {
+  using V = simd::HWY_NAMESPACE::Vec<T>;
+  const hn::RebindToSigned<hn::ScalableTag<T>> di;
+  using Integer = hn::TFromD<decltype(di)>;
+  V best = V::zero();
+  auto winner = hn::Zero(di);
+  bool first = true;
+  each([&](Int number) {
+    const V v = load(number);
+    const auto me = hn::Set(di, static_cast<Integer>(number));
+    if (first) {
+      best = v, winner = me;
+      first = false;
+      return;
+    }
+    if constexpr (kPropagate && !kIndex) {
+      best = max(v, best);  // that of vec-inl.hpp: a NaN in v wins, one in best stays
+    } else {
+      const auto none = is_nan(kPropagate ? v : best);
+      const auto over = hn::Or(v > best, hn::AndNot(is_nan(kPropagate ? best : v), none));
+      best = select(over, v, best);
+      if constexpr (kIndex) winner = hn::IfThenElse(hn::RebindMask(di, over), me, winner);
+    }
+  });
+  return std::pair(best, winner);
+}
+
+template <class T, bool kPropagate, bool kIndex>
 void max_rows(const PoolShape& s, const T* x, T* y, std::int32_t* index, Int r0, Int r1) {
   using V = simd::HWY_NAMESPACE::Vec<T>;
   const hn::RebindToSigned<hn::ScalableTag<T>> di;
   using Integer = hn::TFromD<decltype(di)>;
   const Int channels = s.channels;
   rows(s, r0, r1, [&](const Int(&p)[3], Int r) {
-    for (Int c = 0; c < channels; c += V::lanes) {
-      const Int n = std::min(V::lanes, channels - c);
-      const bool whole = n == V::lanes;
-      V best = V::zero();
-      auto winner = hn::Zero(di);
-      bool first = true;
-      window(s, p, [&](Int number) {
-        const T* from = x + number * channels + c;
-        const V v = whole ? V::load(from) : V::load_some(from, n);
-        const auto me = hn::Set(di, static_cast<Integer>(number));
-        if (first) {
-          best = v, winner = me;
-          first = false;
-          return;
-        }
-        const auto none = is_nan(kPropagate ? v : best);
-        const auto over = hn::Or(v > best, hn::AndNot(is_nan(kPropagate ? best : v), none));
-        best = select(over, v, best);
-        winner = hn::IfThenElse(hn::RebindMask(di, over), me, winner);
-      });
-      T* to = y + r * channels + c;
-      if (whole)
-        best.store(to);
-      else
-        best.store_some(to, n);
-      if (!index) continue;
-      HWY_ALIGN Integer places[V::lanes];
-      hn::Store(winner, di, places);
-      for (Int i = 0; i < n; ++i) index[r * channels + c + i] = static_cast<std::int32_t>(places[i]);
+    Positions at;
+    window(s, p, [&](Int number) {
+      if (at.count < Positions::most) at.list[at.count] = number;
+      ++at.count;
+    });
+    const auto each = [&](const auto& f) {
+      if (at.count > Positions::most) return window(s, p, f);
+      for (Int i = 0; i < at.count; ++i) f(at.list[i]);
+    };
+    T* const to = y + r * channels;
+    std::int32_t* const places = kIndex ? index + r * channels : nullptr;
+    Int c = 0;
+    for (; c + V::lanes <= channels; c += V::lanes) {
+      const auto [best, winner] =
+          winners<T, kPropagate, kIndex>([&](Int i) { return V::load(x + i * channels + c); }, each);
+      best.store(to + c);
+      if constexpr (kIndex && sizeof(T) == sizeof(std::int32_t)) {
+        hn::StoreU(winner, di, places + c);
+      } else if constexpr (kIndex) {
+        HWY_ALIGN Integer wide[V::lanes];
+        hn::Store(winner, di, wide);
+        for (Int i = 0; i < V::lanes; ++i) places[c + i] = static_cast<std::int32_t>(wide[i]);
+      }
     }
+    if (const Int n = channels - c; n > 0) {
+      const auto [best, winner] =
+          winners<T, kPropagate, kIndex>([&](Int i) { return V::load_some(x + i * channels + c, n); }, each);
+      best.store_some(to + c, n);
+      HWY_ALIGN Integer wide[V::lanes];
+      hn::Store(winner, di, wide);
+      for (Int i = 0; kIndex && i < n; ++i) places[c + i] = static_cast<std::int32_t>(wide[i]);
+    }
+  });
+}
+
+/// to = from where `places` is the input's number, else 0, for channels from c on as long as vectors fit.
+template <class D>
+HWY_INLINE Int spread(D d, Int c, Int channels, std::int32_t number, const std::int32_t* places,
+                      const float* from, float* to) {
+  const hn::RebindToSigned<D> di;
+  const auto me = hn::Set(di, number);
+  for (const Int lanes = static_cast<Int>(hn::Lanes(d)); c + lanes <= channels; c += lanes) {
+    const auto mine = hn::RebindMask(d, hn::Eq(hn::LoadU(di, places + c), me));
+    hn::StoreU(hn::IfThenElseZero(mine, hn::LoadU(d, from + c)), d, to + c);
+  }
+  return c;
+}
+/// The gradient where windows neither overlap nor leave an input out: every input is written once.
+void spread_f32(const PoolShape& s, const float* dy, const std::int32_t* index, float* dx, Int r0, Int r1) {
+  const Int channels = s.channels;
+  rows(s, r0, r1, [&](const Int(&p)[3], Int r) {
+    const float* from = dy + r * channels;
+    const std::int32_t* places = index + r * channels;
+    window(s, p, [&](Int number) {
+      float* to = dx + number * channels;
+      const auto me = static_cast<std::int32_t>(number);
+      Int c = spread(hn::ScalableTag<float>(), 0, channels, me, places, from, to);
+      c = spread(hn::CappedTag<float, 4>(), c, channels, me, places, from, to);
+      for (; c < channels; ++c) to[c] = places[c] == me ? from[c] : 0.f;
+    });
   });
 }
 
@@ -114,14 +181,20 @@ void average_grad(const PoolShape& s, const T* dy, T* dx, Int c0, Int c1) {
   });
 }
 
+template <class T>
+void max_of(const PoolShape& s, bool propagate, const T* x, T* y, std::int32_t* index, Int r0, Int r1) {
+  if (index)
+    (propagate ? max_rows<T, true, true> : max_rows<T, false, true>)(s, x, y, index, r0, r1);
+  else
+    (propagate ? max_rows<T, true, false> : max_rows<T, false, false>)(s, x, y, index, r0, r1);
+}
 void max_f32(const PoolShape& s, bool propagate, const float* x, float* y, std::int32_t* index, Int r0,
              Int r1) {
-  propagate ? max_rows<float, true>(s, x, y, index, r0, r1) : max_rows<float, false>(s, x, y, index, r0, r1);
+  max_of(s, propagate, x, y, index, r0, r1);
 }
 void max_f64(const PoolShape& s, bool propagate, const double* x, double* y, std::int32_t* index, Int r0,
              Int r1) {
-  propagate ? max_rows<double, true>(s, x, y, index, r0, r1)
-            : max_rows<double, false>(s, x, y, index, r0, r1);
+  max_of(s, propagate, x, y, index, r0, r1);
 }
 void average_f32(const PoolShape& s, const float* x, float* y, Int r0, Int r1) {
   average_rows(s, x, y, r0, r1);
@@ -147,12 +220,14 @@ namespace {
 
 HWY_EXPORT(max_f32);
 HWY_EXPORT(max_f64);
+HWY_EXPORT(spread_f32);
 HWY_EXPORT(average_f32);
 HWY_EXPORT(average_f64);
 HWY_EXPORT(average_grad_f32);
 HWY_EXPORT(average_grad_f64);
 auto best_max(float) { return HWY_DYNAMIC_DISPATCH(max_f32); }
 auto best_max(double) { return HWY_DYNAMIC_DISPATCH(max_f64); }
+auto best_spread() { return HWY_DYNAMIC_DISPATCH(spread_f32); }
 auto best_average(float) { return HWY_DYNAMIC_DISPATCH(average_f32); }
 auto best_average(double) { return HWY_DYNAMIC_DISPATCH(average_f64); }
 auto best_average_grad(float) { return HWY_DYNAMIC_DISPATCH(average_grad_f32); }
@@ -173,6 +248,16 @@ void for_rows(const PoolShape& s, const F& f) {
       b = stop;
     }
   });
+}
+/// Every input belongs to one window.
+bool tiles_exactly(const PoolShape& s) {
+  for (int d = 0; d < 3; ++d) {
+    for (std::int64_t i = 0; i < s.out[d]; ++i) {
+      if (s.begin[d][i] != (i > 0 ? s.end[d][i - 1] : 0)) return false;
+    }
+    if (s.out[d] == 0 || s.end[d][s.out[d] - 1] != s.in[d]) return false;
+  }
+  return true;
 }
 /// f(image, first channel, last channel): windows may share inputs, channels never do.
 template <class F>
@@ -207,6 +292,14 @@ void max_pool_grad(const PoolShape& s, const Array& ady, const std::int32_t* ind
     PoolBuffer<T> buffer(copy_size<T>(ady));
     const T* dy = channels_last<T>(ady, buffer).data;
     const std::int64_t area = pooling::volume(s.out), in = pooling::volume(s.in);
+    if constexpr (std::is_same_v<T, float>) {
+      if (pooling::tiles_exactly(s)) {
+        return pooling::for_rows(s, [&](std::int64_t n, std::int64_t r0, std::int64_t r1) {
+          const std::int64_t at = n * area * s.channels;
+          pooling::best_spread()(s, dy + at, index + at, dx.as<T>() + n * in * s.channels, r0, r1);
+        });
+      }
+    }
     pooling::for_channels(s, [&](std::int64_t n, std::int64_t c0, std::int64_t c1) {
       T* to = dx.as<T>() + n * in * s.channels;
       for (std::int64_t i = 0; i < in; ++i) std::fill_n(to + i * s.channels + c0, c1 - c0, T(0));

@@ -26,6 +26,8 @@ namespace knet::cpu_impl::simd::HWY_NAMESPACE {
 namespace {
 
 constexpr Int query_block = 64, key_block = 256;  // of a tile; key_block is a multiple of 4
+// Lines of a tile do not lie a power of two apart: a column of it would not fit the first cache.
+constexpr Int tile_line = key_block + 16;
 
 /// One head of one example.
 template <class T>
@@ -39,14 +41,23 @@ Plane<T> plane(const Array& a, Int b, Int h) {
   return {a.as<T>() + b * a.stride[0] + h * a.stride[1], a.stride[2]};
 }
 
-/// c [m, n] (+)= a b, element (i, j) of a at a[i am + j ak] and so on.
+/// The right side of a product, element (i, j) at data[i * down + j * right]; packed when it meets several
+/// left sides.
 template <class T>
-void multiply(Int m, Int n, Int k, const T* a, Int am, Int ak, const T* b, Int bk, Int bn, T* c, Int cm,
+struct Right {
+  const T* data;
+  Int down, right;
+  const T* packed = nullptr;
+};
+/// c [m, n] (+)= a b, element (i, j) of a at a[i am + j ak].
+template <class T>
+void multiply(Int m, Int n, Int k, const T* a, Int am, Int ak, const Right<T>& b, T* c, Int cm,
               bool accumulate) {
   Gemm<T> g;
   g.m = m, g.n = n, g.k = k;
   g.a = a, g.am = am, g.ak = ak;
-  g.b = b, g.bk = bk, g.bn = bn;
+  g.b = b.packed ? nullptr : b.data, g.bk = b.down, g.bn = b.right;
+  g.packed = b.packed;
   g.c = c, g.cm = cm;
   g.accumulate = accumulate;
   gemm(g);
@@ -65,14 +76,18 @@ struct Head {
     return s.causal ? std::clamp<Int>(i1 + s.keys - s.queries, 0, s.keys) : s.keys;
   }
 
-  /// Scores of queries [i0, i1) and keys [j0, j1), masked; `width` apart.
-  void scores(Int i0, Int i1, Int j0, Int j1, T* tile, Int width) const {
+  Right<T> keys(Int j0) const { return {k.row(j0), k.step, 1}; }
+  Right<T> keys_across(Int j0) const { return {k.row(j0), 1, k.step}; }
+  Right<T> values(Int j0) const { return {v.row(j0), v.step, 1}; }
+  Right<T> values_across(Int j0) const { return {v.row(j0), 1, v.step}; }
+
+  /// Scores of queries [i0, i1) and keys [j0, j1), masked.
+  void scores(Int i0, Int i1, Int j0, Int j1, const Right<T>& keys, T* tile) const {
     constexpr T none = -std::numeric_limits<T>::infinity();
-    multiply(i1 - i0, j1 - j0, s.size, q.row(i0), q.step, Int{1}, k.row(j0), Int{1}, k.step, tile, width,
-             false);
+    multiply(i1 - i0, j1 - j0, s.size, q.row(i0), q.step, Int{1}, keys, tile, tile_line, false);
     const T scale = static_cast<T>(s.scale);
     const Array& m = in.mask;
-    for (Int i = i0; i < i1; ++i, tile += width) {
+    for (Int i = i0; i < i1; ++i, tile += tile_line) {
       const Int seen = s.causal ? std::clamp<Int>(i + 1 + s.keys - s.queries - j0, 0, j1 - j0) : j1 - j0;
       const Int at = b * m.stride[0] + h * m.stride[1] + i * m.stride[2] + j0 * m.stride[3];
       if (!m.data) {
@@ -130,21 +145,43 @@ T exponentials(T* x, Int n, T top) {
   return total;
 }
 
+/// Keys (turned) and values of one head, packed once for all blocks of queries.
 template <class T>
-void forward_block(const Head<T>& head, const Plane<T>& y, T* lse, Int i0, Int i1) {
+struct Packed {
+  Int size, value_size;
+  Int of_keys() const { return static_cast<Int>(gemm_packed_size<T>(size, key_block)); }
+  Int of_values() const { return static_cast<Int>(gemm_packed_size<T>(key_block, value_size)); }
+  Int each() const { return of_keys() + of_values(); }
+  void pack(const Head<T>& head, Int j0, Int n, T* to) const {
+    const Right<T> k = head.keys_across(j0), v = head.values(j0);
+    gemm_pack(k.data, k.down, k.right, size, n, to);
+    gemm_pack(v.data, v.down, v.right, n, value_size, to + of_keys());
+  }
+};
+
+template <class T>
+void forward_block(const Head<T>& head, const T* packed, const Plane<T>& y, T* lse, Int i0, Int i1) {
   const AttentionShape& s = head.s;
   constexpr T none = -std::numeric_limits<T>::infinity();
   const Int rows = i1 - i0, keys = head.last_key(i1), dv = s.value_size;
-  const PoolBuffer<T> buffer(rows * key_block + 2 * rows);
-  T *tile = buffer.get(), *top = tile + rows * key_block, *sum = top + rows;
+  const PoolBuffer<T> buffer(rows * tile_line + 2 * rows);
+  T *tile = buffer.get(), *top = tile + rows * tile_line, *sum = top + rows;
+  const Packed<T> sizes{s.size, dv};
   std::fill_n(top, rows, none);
   std::fill_n(sum, rows, T(0));
   for (Int i = i0; i < i1; ++i) std::fill_n(y.row(i), dv, T(0));
   for (Int j0 = 0; j0 < keys; j0 += key_block) {
     const Int n = std::min(key_block, keys - j0);
-    head.scores(i0, i1, j0, j0 + n, tile, n);
+    // A block that is cut off by the last key seen is not the packed one.
+    const bool whole = packed && (n == key_block || j0 + n == s.keys);
+    Right<T> across = head.keys_across(j0), values = head.values(j0);
+    if (whole) {
+      across.packed = packed + j0 / key_block * sizes.each();
+      values.packed = across.packed + sizes.of_keys();
+    }
+    head.scores(i0, i1, j0, j0 + n, across, tile);
     for (Int r = 0; r < rows; ++r) {
-      T* p = tile + r * n;
+      T* p = tile + r * tile_line;
       const T new_top = std::max(largest(p, n), top[r]);
       if (new_top == none) {  // no key yet
         std::fill_n(p, n, T(0));
@@ -159,7 +196,7 @@ void forward_block(const Head<T>& head, const Plane<T>& y, T* lse, Int i0, Int i
       }
       if (s.dropout > 0) head.drop(i0 + r, j0, n, p);
     }
-    multiply(rows, dv, n, tile, n, Int{1}, head.v.row(j0), head.v.step, Int{1}, y.row(i0), y.step, true);
+    multiply(rows, dv, n, tile, tile_line, Int{1}, values, y.row(i0), y.step, true);
   }
   for (Int r = 0; r < rows; ++r) {
     T* out = y.row(i0 + r);
@@ -186,9 +223,18 @@ void backward_head(const Head<T>& head, const Plane<const T>& y, const T* lse, c
                    const Plane<T>& dq, const Plane<T>& dk, const Plane<T>& dv) {
   const AttentionShape& s = head.s;
   constexpr T none = -std::numeric_limits<T>::infinity();
-  const Int size = s.size, values = s.value_size, tile_size = query_block * key_block;
+  const Int size = s.size, values = s.value_size, tile_size = query_block * tile_line;
   const PoolBuffer<T> buffer(3 * tile_size + s.queries);
   T *p = buffer.get(), *dp = p + tile_size, *kept = dp + tile_size, *shift = kept + tile_size;
+  const bool packs = s.queries > query_block;
+  const auto room = [&](Int k, Int n) { return packs ? static_cast<Int>(gemm_packed_size<T>(k, n)) : 0; };
+  const PoolBuffer<T> room_k(room(key_block, size)), room_across(room(size, key_block)),
+      room_v(room(values, key_block));
+  const auto pack = [&](Right<T> b, Int k, Int n, const PoolBuffer<T>& to) {
+    if (packs) gemm_pack(b.data, b.down, b.right, k, n, to.get());
+    b.packed = to.get();
+    return b;
+  };
   const T scale = static_cast<T>(s.scale);
   for (Int i = 0; i < s.queries; ++i) {
     shift[i] = dot(dy.row(i), y.row(i), values);
@@ -200,14 +246,16 @@ void backward_head(const Head<T>& head, const Plane<const T>& y, const T* lse, c
   }
   for (Int j0 = 0; j0 < s.keys; j0 += key_block) {
     const Int n = std::min(key_block, s.keys - j0);
+    const Right<T> keys = pack(head.keys(j0), n, size, room_k),
+                   across = pack(head.keys_across(j0), size, n, room_across),
+                   values_across = pack(head.values_across(j0), values, n, room_v);
     for (Int i0 = 0; i0 < s.queries; i0 += query_block) {
       const Int i1 = std::min(s.queries, i0 + query_block), rows = i1 - i0;
       if (head.last_key(i1) <= j0) continue;
-      head.scores(i0, i1, j0, j0 + n, p, n);
-      multiply(rows, n, values, dy.row(i0), dy.step, Int{1}, head.v.row(j0), Int{1}, head.v.step, dp, n,
-               false);
+      head.scores(i0, i1, j0, j0 + n, across, p);
+      multiply(rows, n, values, dy.row(i0), dy.step, Int{1}, values_across, dp, tile_line, false);
       for (Int r = 0; r < rows; ++r) {
-        T *pr = p + r * n, *dr = dp + r * n, *kr = kept + r * n;
+        T *pr = p + r * tile_line, *dr = dp + r * tile_line, *kr = kept + r * tile_line;
         if (lse[i0 + r] == none)
           std::fill_n(pr, n, T(0));
         else
@@ -222,9 +270,10 @@ void backward_head(const Head<T>& head, const Plane<const T>& y, const T* lse, c
         for (Int j = 0; j < n; ++j) dr[j] = pr[j] * (dr[j] - m) * scale;
       }
       const T* seen = s.dropout > 0 ? kept : p;
-      multiply(n, values, rows, seen, Int{1}, n, dy.row(i0), dy.step, Int{1}, dv.row(j0), dv.step, true);
-      multiply(n, size, rows, dp, Int{1}, n, head.q.row(i0), head.q.step, Int{1}, dk.row(j0), dk.step, true);
-      multiply(rows, size, n, dp, n, Int{1}, head.k.row(j0), head.k.step, Int{1}, dq.row(i0), dq.step, true);
+      multiply(n, values, rows, seen, Int{1}, tile_line, {dy.row(i0), dy.step, 1}, dv.row(j0), dv.step, true);
+      multiply(n, size, rows, dp, Int{1}, tile_line, {head.q.row(i0), head.q.step, 1}, dk.row(j0), dk.step,
+               true);
+      multiply(rows, size, n, dp, tile_line, Int{1}, keys, dq.row(i0), dq.step, true);
     }
   }
 }
@@ -236,11 +285,25 @@ template <class T>
 void forward(const AttentionShape& s, const AttentionInputs& in, const Array& y, T* lse) {
   const Int blocks = (s.queries + query_block - 1) / query_block, heads = s.batch * s.heads;
   const Int block_work = work_of(s) * std::min(s.queries, query_block);
+  const Packed<T> sizes{s.size, s.value_size};
+  const Int key_blocks = (s.keys + key_block - 1) / key_block;
+  const PoolBuffer<T> packed(blocks > 1 ? heads * key_blocks * sizes.each() : 0);
+  const auto head_of = [&](Int at) { return Head<T>{s, in, at / s.heads, at % s.heads}; };
+  if (packed.get()) {
+    parallel_for(heads * key_blocks, 4, [&](Int u0, Int u1) {
+      for (Int u = u0; u < u1; ++u) {
+        const Int j0 = u % key_blocks * key_block;
+        sizes.pack(head_of(u / key_blocks), j0, std::min(key_block, s.keys - j0),
+                   packed.get() + u * sizes.each());
+      }
+    });
+  }
   parallel_for(heads * blocks, std::max<Int>(1, gemm_thread_work / block_work), [&](Int u0, Int u1) {
     for (Int u = u0; u < u1; ++u) {
       const Int at = u / blocks, i0 = u % blocks * query_block;
-      const Head<T> head{s, in, at / s.heads, at % s.heads};
-      forward_block(head, plane<T>(y, head.b, head.h), lse + at * s.queries, i0,
+      const Head<T> head = head_of(at);
+      forward_block(head, packed.get() ? packed.get() + at * key_blocks * sizes.each() : nullptr,
+                    plane<T>(y, head.b, head.h), lse + at * s.queries, i0,
                     std::min(s.queries, i0 + query_block));
     }
   });

@@ -47,7 +47,10 @@ void pack_panels(const T* b, Int bk, Int bn, Int k, Int n, Int p0, Int p1, T* ou
 }
 
 template <class T, bool kMask>
-HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half) {
+HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half, [[maybe_unused]] bool packed) {
+  if constexpr (fixed_rows<T> && !kMask) {
+    if (packed && panels == 1 && !half && rows >= 4) return micro_packed<T>(rows)(t);
+  }
   if (panels == 4)
     micro<T, 1, 2, 4, kMask>(t);
   else if (panels == 2 && rows == 1)
@@ -76,7 +79,7 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
   const Int group =
       source != Source::pack ? p1 - p0 : std::min(p1 - p0, one_block ? few_panels : many_panels);
   const Int blocks_of_a = (std::min(block_m, m1 - m0) + max_rows - 1) / max_rows;
-  const PoolBuffer<T> packed_a(pack_a ? blocks_of_a * row_width<T>() * longest : 0);
+  const PoolBuffer<T> packed_a(pack_a ? blocks_of_a * row_width<T>() * longest + N : 0);
   const PoolBuffer<T> packed_b(source == Source::pack ? group * W * longest : 0);
   Tile<T> t;
   t.bk = source == Source::rows ? g.bk : W;
@@ -119,11 +122,11 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
             t.ak = pack_a ? row_width<T>() * size : g.ak * size;
             t.c = g.c + (mb + r0) * g.cm + p * W;
             if constexpr (free_mask) {
-              run_tile<T, true>(t, r, np, half);
+              run_tile<T, true>(t, r, np, half, pack_a);
             } else if (mask) {
-              run_tile<T, native_mask>(t, r, np, half);
+              run_tile<T, native_mask>(t, r, np, half, pack_a);
             } else {
-              run_tile<T, false>(t, r, np, half);
+              run_tile<T, false>(t, r, np, half, pack_a);
             }
           }
         }
@@ -146,28 +149,33 @@ void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
 
 // ---- a row times a matrix too large for the caches ----
 
-/// The same sums as the blocked product, but b is read row by row.
+/// The same sums as the blocked product, but every thread reads one piece of b from its first row to its
+/// last: memory is fastest in long runs. The sums of the blocks of k are kept apart and added in their order.
 template <class T>
-void long_row(const Gemm<T>& g, Int n0, Int n1) {
-  const Int n = n1 - n0, parts = (g.k + block_k - 1) / block_k;
-  T* c = g.c + n0;
-  const PoolBuffer<T> sums(n);
+void long_row(const Gemm<T>& g) {
+  const Int parts = (g.k + block_k - 1) / block_k;
+  const PoolBuffer<T> sums(parts * g.n);
   T* s = sums.get();
-  for (Int q = 0; q < parts; ++q) {
-    const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
-    for (Int i = k0; i < k1; i += 8) {
-      add_rows(g.a + i * g.ak, g.ak, g.b + i * g.bk + n0, g.bk, static_cast<int>(std::min<Int>(8, k1 - i)), n,
-               i > k0, s);
+  parallel_for(parts * g.n, 128, [&](Int from, Int to) {
+    for (Int q = from / g.n; q * g.n < to; ++q) {
+      const Int n0 = std::max(from - q * g.n, Int{0}), n1 = std::min(to - q * g.n, g.n);
+      const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
+      for (Int i = k0; i < k1; i += 8) {
+        add_rows(g.a + i * g.ak, g.ak, g.b + i * g.bk + n0, g.bk, static_cast<int>(std::min<Int>(8, k1 - i)),
+                 n1 - n0, i > k0, s + q * g.n + n0);
+      }
     }
+  });
+  for (Int q = 0; q < parts; ++q, s += g.n) {
     const bool add = g.accumulate || q > 0, ends = q == parts - 1;
-    for (Int j = 0; j < n; ++j) {
-      T v = add ? s[j] + c[j] : s[j];
-      if (ends && g.bias) v += g.bias[n0 + j];
+    for (Int j = 0; j < g.n; ++j) {
+      T v = add ? s[j] + g.c[j] : s[j];
+      if (ends && g.bias) v += g.bias[j];
       if (ends && g.act == Unary::relu && v < T(0)) v = T(0);
-      c[j] = v;
+      g.c[j] = v;
     }
   }
-  if (!simple(g.act)) apply_activation(g.act, g.alpha, c, Int{1}, n, n);
+  if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c, Int{1}, g.n, g.n);
 }
 
 // ---- dot products ----
@@ -318,8 +326,7 @@ void run(const Gemm<T>& given) {
   if (along_k && g.m <= dot_rows && g.k >= 2 * lanes<T>()) return dot_product(g);
   if (g.b && g.n <= 4 && g.m >= 16 && g.ak == 1 && g.k >= 4 * lanes<T>()) return dot_product(g);
   if (g.m == 1 && g.b && g.bn == 1 && g.k * g.n * static_cast<Int>(sizeof(T)) >= long_row_bytes) {
-    parallel_for(g.n, 128, [&](Int n0, Int n1) { long_row(g, n0, n1); });
-    return;
+    return long_row(g);
   }
   blocked(g);
 }

@@ -20,6 +20,14 @@
 #else
 #define KNET_UNROLL _Pragma("GCC unroll 16")
 #endif
+#undef KNET_UNROLL_K
+#if HWY_TARGET != HWY_AVX2
+#define KNET_UNROLL_K
+#elif defined(__clang__)
+#define KNET_UNROLL_K _Pragma("clang loop unroll_count(2)")
+#else
+#define KNET_UNROLL_K _Pragma("GCC unroll 2")
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::HWY_NAMESPACE {
@@ -46,10 +54,14 @@ template <class T>
 constexpr Int panel_width() {
   return 2 * lanes<T>();
 }
-// Width of packed rows of a: whole vectors.
+// Twelve products a step leave no time to compute addresses: packed rows of a lie at distances known
+// beforehand.
+template <class T>
+constexpr bool fixed_rows = HWY_TARGET == HWY_AVX2 && sizeof(T) == 4;
+// Width of packed rows of a. Whole vectors are written; what is too much of them gives way to the next step.
 template <class T>
 constexpr Int row_width() {
-  return (max_rows + lanes<T>() - 1) / lanes<T>() * lanes<T>();
+  return fixed_rows<T> ? max_rows : (max_rows + lanes<T>() - 1) / lanes<T>() * lanes<T>();
 }
 
 /// The first n elements at p, the other lanes 0. Reads nothing else.
@@ -185,9 +197,24 @@ struct Tile {
   const T* bias;  // of this tile's columns, or null
 };
 
-/// MR rows times NP panels of NV vectors. Row i of a is reached from three pointers with the multiples of am
-/// an address can hold, so that fourteen rows take five registers.
-template <class T, int MR, int NV, int NP, bool kMask>
+/// A vector of which only the first columns count, in every row; `sums` holds it row by row.
+template <class T>
+HWY_NOINLINE void store_part(const Tile<T>& t, const T* sums, Int rows, Int col, Int left) {
+  const Tag<T> d;
+  T* c = t.c + col;
+  for (Int i = 0; i < rows; ++i, c += t.cm, sums += lanes<T>()) {
+    auto r = hn::Load(d, sums);
+    if (t.add) r = hn::Add(r, load_first(d, c, left));
+    if (t.bias) r = hn::Add(r, load_first(d, t.bias + col, left));
+    if (t.relu) r = relu(d, r);
+    store_first(r, d, c, left);
+  }
+}
+
+/// MR rows times NP panels of NV vectors. Packed rows of a (kPacked) are read at distances known beforehand;
+/// else row i is reached from three pointers with the multiples of am an address can hold, so that fourteen
+/// rows take five registers.
+template <class T, int MR, int NV, int NP, bool kMask, bool kPacked = false>
 HWY_NOINLINE void micro(const Tile<T>& t) {
   const Tag<T> d;
   using V = hn::Vec<Tag<T>>;
@@ -202,10 +229,12 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
   const Int tail = t.cols - (NP - 1) * panel_width<T>();
   auto mask0 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, tail)));
   auto mask1 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, std::max<Int>(tail - N, 0))));
-  const Int am = t.am, am3 = 3 * t.am, ak = t.ak, bk = t.bk, ps = t.panel_stride;
+  const Int am = kPacked ? Int{sizeof(T)} : t.am, ak = kPacked ? row_width<T>() * Int{sizeof(T)} : t.ak,
+            am3 = 3 * am, bk = t.bk, ps = t.panel_stride;
   const char *p0 = reinterpret_cast<const char*>(t.a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
              *p2 = p0 + (MR > 10 ? 10 * am : 0);
   const T* b = t.b;
+  KNET_UNROLL_K
   for (Int k = t.k; k > 0; --k) {
     V bv[W];
     KNET_UNROLL
@@ -219,9 +248,10 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
     }
     KNET_UNROLL
     for (int i = 0; i < MR; ++i) {
-      const char* p = i < 5 ? p0 : i < 10 ? p1 : p2;
-      const int r = i % 5;
-      const T* x = reinterpret_cast<const T*>(r == 0   ? p
+      const char* p = kPacked || i < 5 ? p0 : i < 10 ? p1 : p2;
+      const int r = kPacked ? 5 : i % 5;
+      const T* x = reinterpret_cast<const T*>(r == 5   ? p + i * am
+                                              : r == 0 ? p
                                               : r == 1 ? p + am
                                               : r == 2 ? p + 2 * am
                                               : r == 3 ? p + am3
@@ -231,23 +261,36 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
       for (int j = 0; j < W; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
     }
     p0 += ak;
-    if constexpr (MR > 5) p1 += ak;
-    if constexpr (MR > 10) p2 += ak;
+    if constexpr (!kPacked && MR > 5) p1 += ak;
+    if constexpr (!kPacked && MR > 10) p2 += ak;
     b += bk;
   }
   KNET_UNROLL
   for (int j = 0; j < W; ++j) {
-    const Int left = t.cols - (j / NV) * panel_width<T>() - (j % NV) * N;
-    T* c = t.c + (j / NV) * panel_width<T>() + (j % NV) * N;
-    const V bias = t.bias ? load_first(d, t.bias + (c - t.c), left) : hn::Zero(d);
-    KNET_UNROLL
-    for (int i = 0; i < MR; ++i, c += t.cm) {
-      V r = acc[i][j];
-      if (t.add) r = hn::Add(r, load_first(d, c, left));
-      r = hn::Add(r, bias);
-      if (t.relu) r = relu(d, r);
-      store_first(r, d, c, left);
+    const Int col = (j / NV) * panel_width<T>() + (j % NV) * N, left = t.cols - col;
+    if (left < N) {
+      if (left <= 0) return;
+      HWY_ALIGN T sums[MR * lanes<T>()];
+      KNET_UNROLL
+      for (int i = 0; i < MR; ++i) hn::Store(acc[i][j], d, sums + i * N);
+      return store_part(t, sums, MR, col, left);
     }
+    T* c = t.c + col;
+    if (t.add) {
+      KNET_UNROLL
+      for (int i = 0; i < MR; ++i) acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, c + i * t.cm));
+    }
+    if (t.bias) {
+      const V bias = hn::LoadU(d, t.bias + col);
+      KNET_UNROLL
+      for (int i = 0; i < MR; ++i) acc[i][j] = hn::Add(acc[i][j], bias);
+    }
+    if (t.relu) {
+      KNET_UNROLL
+      for (int i = 0; i < MR; ++i) acc[i][j] = relu(d, acc[i][j]);
+    }
+    KNET_UNROLL
+    for (int i = 0; i < MR; ++i) hn::StoreU(acc[i][j], d, c + i * t.cm);
   }
 }
 
@@ -278,6 +321,13 @@ HWY_INLINE Micro<T> micro_for(Int rows) {
     default: return micro<T, max_rows, NV, 1, kMask>;
   }
 #undef KNET_CASE
+}
+/// The one for packed rows of a, four at least.
+template <class T>
+HWY_INLINE Micro<T> micro_packed(Int rows) {
+  return rows == 4   ? micro<T, 4, 2, 1, false, true>
+         : rows == 5 ? micro<T, 5, 2, 1, false, true>
+                     : micro<T, 6, 2, 1, false, true>;
 }
 
 // ---- dot products: both operands contiguous along k, no packing ----
@@ -378,6 +428,9 @@ void add_rows(const T* x, Int xs, const T* b, Int bk, int steps, Int n, bool add
       const T* p = b + j;
       KNET_UNROLL
       for (int q = 0; q < 8; ++q, p += bk) {
+        // The rows after these: what the processor foresees ends with a page.
+        __builtin_prefetch(p + 8 * bk);
+        __builtin_prefetch(p + 8 * bk + N);
         s0 = hn::MulAdd(xv[q], hn::LoadU(d, p), s0);
         s1 = hn::MulAdd(xv[q], hn::LoadU(d, p + N), s1);
       }

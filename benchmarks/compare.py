@@ -99,7 +99,8 @@ PAUSE = 0.01  # seconds in which the last process's waiting threads fall asleep
 
 def environment(threads, extra):
     env = {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
-    env.update(OMP_NUM_THREADS=str(threads), **extra)
+    # Unbound, the kernel may put both threads on one processor for a while.
+    env.update(OMP_NUM_THREADS=str(threads), OMP_PROC_BIND="true", **extra)
     return env
 
 

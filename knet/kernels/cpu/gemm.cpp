@@ -6,6 +6,8 @@
 // packed: k is cut at places that depend on k alone.
 #include "knet/kernels/cpu/gemm.hpp"
 
+#include <atomic>
+
 #include "knet/base/threads.hpp"
 #include "knet/kernels/cpu/scratch.hpp"
 #include "knet/kernels/cpu/targets.hpp"
@@ -31,8 +33,9 @@ constexpr Int direct_rows = 4 * max_rows;  // rows of c from which packing b pay
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
 constexpr Int most_double_rows =
-    HWY_TARGET == HWY_AVX3 ? 4 : 3;  // rows of c up to which two panels fit the registers
-constexpr Int dot_rows = 16;         // rows of c up to which dot products beat packing b
+    HWY_TARGET == HWY_AVX3 ? 4 : 3;                      // rows of c up to which two panels fit the registers
+constexpr Int piece_panels = 8, piece_work = 2'500'000;  // from which a piece of the work pays
+constexpr Int dot_rows = 16;                             // rows of c up to which dot products beat packing b
 
 /// Where b comes from: packed panels over the whole of k, its own rows, or panels packed on the way.
 enum class Source { panels, rows, pack };
@@ -233,7 +236,7 @@ void blocked(const Gemm<T>& all) {
   g.n -= tail;
   const Int panels = (g.n + W - 1) / W;
   const bool may_read = g.b && g.bn == 1 && (native_mask || g.n % W == 0);
-  const Source source =
+  Source source =
       g.packed ? Source::panels
       : may_read && (g.m <= direct_rows || g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes)
           ? Source::rows
@@ -244,26 +247,27 @@ void blocked(const Gemm<T>& all) {
   // thread that uses them; for parts of rows b goes from one core's cache to the other's.
   const Int vectors = (g.n + N - 1) / N;
   const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
-  if (parts > 1 && by_rows * 10 < by_panels * 9) {
-    const PoolBuffer<T> packed(source == Source::pack ? panels * W * g.k : 0);
-    if (source == Source::pack) pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
-    parallel_for(parts, 1, [&](Int t0, Int t1) {
-      const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
-      if (m0 == m1) return;
-      if (source == Source::pack)
-        run_tiles<T>(g, Source::panels, packed.get(), m0, m1, 0, panels);
-      else
-        run_tiles(g, source, b, m0, m1, 0, panels);
-      if (tail) dot_block(all, m0, m1, g.n, all.n);
-    });
-  } else {
-    parallel_for(parts, 1, [&](Int t0, Int t1) {
-      const Int p0 = panels * t0 / parts, p1 = panels * t1 / parts;
-      if (p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1);
-      const Int m0 = g.m * t0 / parts, m1 = g.m * t1 / parts;
-      if (tail && m0 < m1) dot_block(all, m0, m1, g.n, all.n);
-    });
+  const bool rows = parts > 1 && by_rows * 10 < by_panels * 9;
+  // Threads take pieces of large products as they get on: one may run on a slower core, or beside another
+  // program.
+  const Int most = rows ? (g.m + max_rows - 1) / max_rows : panels / piece_panels;
+  const Int each = std::clamp(std::min(most, g.m * g.n * g.k / piece_work) / parts, Int{1}, Int{4});
+  const Int pieces = parts == 1 ? 1 : parts * each;
+  const PoolBuffer<T> packed(rows && source == Source::pack ? panels * W * g.k : 0);
+  if (packed.get()) {
+    pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
+    source = Source::panels, b = packed.get();
   }
+  std::atomic<Int> next{0};
+  parallel_for(parts, 1, [&](Int, Int) {
+    for (Int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
+      const Int m0 = g.m * i / pieces, m1 = g.m * (i + 1) / pieces, p0 = panels * i / pieces,
+                p1 = panels * (i + 1) / pieces;
+      if (rows && m0 < m1) run_tiles(g, source, b, m0, m1, 0, panels);
+      if (!rows && p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1);
+      if (tail && m0 < m1) dot_block(all, m0, m1, g.n, all.n);
+    }
+  });
 }
 
 /// a and b contiguous along k, or copied so when they are small.

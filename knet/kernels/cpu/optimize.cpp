@@ -20,8 +20,10 @@ namespace rules {
 }  // namespace rules
 
 template <class T, class R>
-void update_loop(const OptimStep& o, Int n, T* w, const T* g, T* s, T* t) {
+void update_loop(const OptimStep& step, Int n, T* w, const T* g, T* s, T* t) {
   using V = Vec<T>;
+  // A copy, which no store can change: what depends on it alone is computed once.
+  const OptimStep o = step;
   Int i = 0;
   for (; i + V::lanes <= n; i += V::lanes) {
     V weight = V::load(w + i), a = R::memory > 0 ? V::load(s + i) : V::zero(),

@@ -253,6 +253,8 @@ struct Kernels {
   /// y = x converted to y's dtype (all dtypes, the 16-bit ones too; floats to integers truncate, to boolean
   /// != 0)
   void (*copy)(const Array& x, const Array& y);
+  /// y (f32 or f64) = x converted to its dtype, / divisor there
+  void (*copy_divided)(const Array& x, double divisor, const Array& y);
   void (*fill)(double value, const Array& y);
   /// y[i...] = start + step * (row-major position)
   void (*arange)(double start, double step, const Array& y);

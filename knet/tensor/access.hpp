@@ -59,6 +59,7 @@ inline Array array_as(const Tensor& t, const Shape& s) {
 namespace raw {
 Tensor empty_like(const Tensor&, DType);  ///< same shape and, when dense, the same memory order
 Tensor copy(const Tensor&, DType);        ///< a dense row-major copy
+Tensor copy_divided(const Tensor&, double divisor, DType);  ///< the same, divided as f32 or f64
 Tensor contiguous(const Tensor&);
 Tensor reshape(const char* who, const Tensor&, Shape);
 Tensor permute(const Tensor&, std::span<const int> order);

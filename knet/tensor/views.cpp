@@ -31,6 +31,11 @@ Tensor copy(const Tensor& x, DType t) {
   kernels(x.device()).copy(array(x), array(r));
   return r;
 }
+Tensor copy_divided(const Tensor& x, double divisor, DType t) {
+  Tensor r = Tensor::make(x.shape(), t, x.device());
+  kernels(x.device()).copy_divided(array(x), divisor, array(r));
+  return r;
+}
 Tensor contiguous(const Tensor& x) { return x.is_contiguous() ? x : copy(x, x.dtype()); }
 
 Shape resolve(const char* who, Shape s, const Shape& from) {

@@ -192,6 +192,26 @@ TEST(Copy, EveryDTypeToEveryOther) {
     }
   }
 }
+TEST(Copy, DividedIsRoundedOnce) {
+  for (DType from : {DType::u8, DType::i32, DType::f32}) {
+    for (DType to : {DType::f32, DType::f64}) {
+      for (Layout in : {Layout::dense, Layout::reversed_dims, Layout::stepped}) {
+        Block x = random_block(DType::f64, {9, 70}, 0, 256), a = block(from, {9, 70}, in),
+              y = block(to, {9, 70}), z = block(to, {9, 70});
+        reference_kernels().copy(x.a, a.a);
+        cpu_kernels().copy_divided(a.a, 255, y.a);
+        reference_kernels().copy_divided(a.a, 255, z.a);
+        ASSERT_TRUE(y.bytes == z.bytes);
+      }
+    }
+  }
+  Block bytes = block(DType::u8, {256}), y = block(DType::f32, {256});
+  for (int i = 0; i < 256; ++i) bytes.a.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(i);
+  for (float divisor : {1.0f, 255.0f, 127.5f, 0.3f, -7.0f}) {
+    cpu_kernels().copy_divided(bytes.a, static_cast<double>(divisor), y.a);
+    for (int i = 0; i < 256; ++i) EXPECT_EQ(y.a.as<float>()[i], static_cast<float>(i) / divisor);
+  }
+}
 TEST(Copy, TransposesLargeMatrices) {
   const Block x = random_block(DType::f32, {3, 130, 75}, 0, 1, Layout::reversed_dims);
   Block y = block(DType::f32, {3, 130, 75}), z = block(DType::f32, {3, 130, 75});

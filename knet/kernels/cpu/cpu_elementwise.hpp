@@ -9,6 +9,7 @@ void unary_grad(Unary, double a, double b, const Array& x, const Array& y, const
 void binary(Binary, const Array& a, const Array& b, const Array& y);
 void binary_scalar(Binary, const Array& x, double s, bool scalar_first, const Array& y);
 void copy(const Array& x, const Array& y);
+void copy_divided(const Array& x, double divisor, const Array& y);
 void fill(double value, const Array& y);
 void where(const Array& mask, const Array& a, const Array& b, const Array& y);
 void random(Distribution, RandomKey key, double a, double b, const Array& y);

@@ -21,6 +21,7 @@ Kernels make_table() {
   k.binary_scalar = cpu_impl::binary_scalar;
   k.where = cpu_impl::where;
   k.copy = cpu_impl::copy;
+  k.copy_divided = cpu_impl::copy_divided;
   k.fill = cpu_impl::fill;
   k.reduce = cpu_impl::reduce;
   k.softmax = cpu_impl::softmax;

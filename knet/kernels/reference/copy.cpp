@@ -15,6 +15,10 @@ void copy(const Array& x, const Array& y) {
     });
   });
 }
+void copy_divided(const Array& x, double divisor, const Array& y) {
+  copy(x, y);
+  binary_scalar(Binary::div, y, divisor, false, y);
+}
 void fill(double value, const Array& y) {
   dispatch_all(y.dtype, [&]<class T>(type<T>) {
     const T v = converted<T>(value);

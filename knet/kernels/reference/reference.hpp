@@ -10,6 +10,7 @@ void binary(Binary, const Array& a, const Array& b, const Array& y);
 void binary_scalar(Binary, const Array& x, double s, bool scalar_first, const Array& y);
 void where(const Array& mask, const Array& a, const Array& b, const Array& y);
 void copy(const Array& x, const Array& y);
+void copy_divided(const Array& x, double divisor, const Array& y);
 void fill(double value, const Array& y);
 void arange(double start, double step, const Array& y);
 

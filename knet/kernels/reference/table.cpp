@@ -11,6 +11,7 @@ const Kernels& reference_kernels() {
       .binary_scalar = binary_scalar,
       .where = where,
       .copy = copy,
+      .copy_divided = copy_divided,
       .fill = fill,
       .arange = arange,
       .reduce = reduce,

@@ -84,13 +84,15 @@ int main(int argc, char** argv) try {
     trained_on(", prefetch", prefetch(data));
   };
   {
-    const auto [x, y, xtst, ytst] = datasets::mnist(folder + "/mnist");
-    compare(
-        "MNIST, MLP",
-        [] {
-          return MLP{{784, 100, 50, 10}};
-        },
-        minibatch(mat(x), y, 100, {.shuffle = true, .seed = 1}), 5);
+    const auto mlp = [] { return MLP{{784, 100, 50, 10}}; };
+    const auto floats = datasets::mnist(folder + "/mnist");
+    compare("MNIST, MLP", mlp, minibatch(mat(floats.xtrn), floats.ytrn, 100, {.shuffle = true, .seed = 1}),
+            5);
+    const auto bytes = datasets::mnist(folder + "/mnist", -1, u8);
+    compare("MNIST as bytes, MLP", mlp,
+            minibatch(mat(bytes.xtrn), bytes.ytrn, 100,
+                      {.shuffle = true, .seed = 1, .xtype = f32, .divisor = 255}),
+            5);
   }
   const auto sentences = datasets::read_conllu(folder + "/ud-turkish-imst/tr_imst-ud-train.conllu");
   IndexedDict<std::string> words, tags;

@@ -98,9 +98,9 @@ struct SmallImages {
     app.add_option("--folder", folder, "where the IDX files are (default: searched)");
     app.add_option("--limit", limit, "use only so many images of each part");
   }
-  knet::datasets::Mnist load() const {
-    return data == "mnist" ? knet::datasets::mnist(folder, limit)
-                           : knet::datasets::fashion_mnist(folder, limit);
+  knet::datasets::Mnist load(knet::DType xtype = knet::default_dtype()) const {
+    return data == "mnist" ? knet::datasets::mnist(folder, limit, xtype)
+                           : knet::datasets::fashion_mnist(folder, limit, xtype);
   }
 };
 

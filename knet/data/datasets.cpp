@@ -181,11 +181,6 @@ Tensor read_bytes(const Source& s, const std::string& path, std::initializer_lis
   return t;
 }
 
-template <class T>
-void scale(std::span<const std::uint8_t> from, T* to) {
-  for (auto v : from) *to++ = static_cast<T>(v) / T{255};
-}
-
 void check_labels(const Source& s, const std::string& path, const Tensor& labels, std::int64_t images) {
   if (labels.size(0) != images) {
     fail<IoError>("datasets::", s.function, ": ", path, ": has ", labels.size(0), " labels for ", images,
@@ -202,34 +197,37 @@ void check_labels(const Source& s, const std::string& path, const Tensor& labels
 
 // One part: images and labels, as many as asked for.
 std::pair<Tensor, Tensor> read_part(const Source& s, const std::string& images, const std::string& labels,
-                                    std::int64_t limit) {
-  const Tensor pixels = read_bytes(s, images, {side, side}), ids = read_bytes(s, labels, {});
+                                    std::int64_t limit, DType xtype) {
+  Tensor pixels = read_bytes(s, images, {side, side});
+  const Tensor ids = read_bytes(s, labels, {});
   check_labels(s, labels, ids, pixels.size(0));
   const std::int64_t n = limit > 0 ? std::min(limit, pixels.size(0)) : pixels.size(0);
-  Tensor x = Tensor::make({n, 1, side, side}, default_dtype(), cpu);
-  const auto from = pixels.span<std::uint8_t>().first(static_cast<std::size_t>(x.numel()));
-  if (x.dtype() == f64)
-    scale(from, x.data<double>());
-  else
-    scale(from, x.data<float>());
+  Tensor x = pixels.narrow(0, 0, n).unsqueeze(1).to(xtype);
+  if (xtype != u8) x /= 255;
   Tensor y = Tensor::make({n}, i64, cpu);
   std::copy_n(ids.data<std::uint8_t>(), n, y.data<std::int64_t>());
   return {x.to(default_device()), y.to(default_device())};
 }
 
-Mnist load(const Source& s, const std::string& folder, std::int64_t limit) {
+Mnist load(const Source& s, const std::string& folder, std::int64_t limit, DType xtype) {
   if (limit == 0)
     fail<ValueError>("datasets::", s.function, ": limit 0 (expected a number of images, or -1 for all)");
+  if (xtype != f32 && xtype != f64 && xtype != u8)
+    fail<ValueError>("datasets::", s.function, ": images of ", xtype, " (expected f32, f64 or u8)");
   const Paths p = locate(s, folder);
-  auto [xtrn, ytrn] = read_part(s, p[0], p[1], limit);
-  auto [xtst, ytst] = read_part(s, p[2], p[3], limit);
+  auto [xtrn, ytrn] = read_part(s, p[0], p[1], limit, xtype);
+  auto [xtst, ytst] = read_part(s, p[2], p[3], limit, xtype);
   return {xtrn, ytrn, xtst, ytst};
 }
 
 }  // namespace
 
-Mnist mnist(const std::string& folder, std::int64_t limit) { return load(digits, folder, limit); }
+Mnist mnist(const std::string& folder, std::int64_t limit, DType xtype) {
+  return load(digits, folder, limit, xtype);
+}
 
-Mnist fashion_mnist(const std::string& folder, std::int64_t limit) { return load(fashion, folder, limit); }
+Mnist fashion_mnist(const std::string& folder, std::int64_t limit, DType xtype) {
+  return load(fashion, folder, limit, xtype);
+}
 
 }  // namespace knet::datasets

@@ -16,10 +16,15 @@ struct Batch {
   Tensor x, y;
 };
 struct MinibatchOptions {
-  bool shuffle = false;     ///< a new order at the start of every pass
-  bool partial = false;     ///< also the last batch when it is smaller
-  std::uint64_t seed = 0;   ///< of the order; 0: from the process-wide generator
-  DType xtype = DType::u8;  ///< converts x when it is a floating type; the default keeps it
+  bool shuffle = false;    ///< a new order at the start of every pass
+  bool partial = false;    ///< also the last batch when it is smaller
+  std::uint64_t seed = 0;  ///< of the order; 0: from the process-wide generator
+  /// Converts x when it is a floating type; the default keeps it. An x of smaller elements (bytes of images)
+  /// stays as it is in memory and is converted batch by batch: gathering reads less.
+  DType xtype = DType::u8;
+  /// x / divisor after the conversion; wants .xtype f32 or f64. 255: bytes as numbers from 0 to 1, the same
+  /// bits as those of datasets::mnist().
+  double divisor = 1;
 };
 
 /// Positions of the first dimension of x and y in groups of `size`. y may be empty: batches then hold x only.
@@ -58,14 +63,19 @@ class Minibatches {
   void set_state(const DataState& s) const { passes_.set_state(s, size()); }
 
  private:
+  /// x as .xtype, divided.
+  Tensor converted(const Tensor& x) const;
+
   Tensor x_, y_;
   std::int64_t size_;
+  bool converts_ = false;  // every batch
   MinibatchOptions o_;
   Passes passes_;
 };
 
 /// minibatch(x, y, 100, {.shuffle = true}). ShapeError when x and y differ in length; ValueError for a size
-/// below 1, empty data, or a size beyond the data without .partial.
+/// below 1, empty data, a size beyond the data without .partial, or a divisor that is 0, not finite, or
+/// without an .xtype of f32 or f64.
 inline Minibatches minibatch(Tensor x, Tensor y, std::int64_t size, MinibatchOptions o = {}) {
   return {std::move(x), std::move(y), size, o};
 }

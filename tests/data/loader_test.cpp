@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -142,6 +143,47 @@ TEST(Sources, Split) {
   const Tensor x = rand({10, 2}), y = arange(10);
   const auto [a, b] = split(rows(x, y), {0.5, 0.5}, 3);
   for (const auto& [p, q] : minibatch(b, 5)) EXPECT_TRUE(equal(p, x(q)));
+}
+
+// x of small elements stays as it is and is converted batch by batch: the batches are those of x converted
+// beforehand, bit by bit.
+TEST(Minibatches, ConvertBatchByBatch) {
+  Tensor bytes = Tensor::make({301, 3}, u8);
+  for (std::int64_t i = 0; i < bytes.numel(); ++i)
+    bytes.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(i);
+  const Tensor y = arange(301);
+  for (const DType t : {f32, f64}) {
+    const Tensor floats = bytes.to(t) / 255;
+    for (const bool shuffle : {false, true}) {
+      const auto a = minibatch(bytes, y, 50,
+                               {.shuffle = shuffle, .partial = true, .seed = 4, .xtype = t, .divisor = 255});
+      const auto b = minibatch(floats, y, 50, {.shuffle = shuffle, .partial = true, .seed = 4});
+      auto i = b.begin();
+      std::size_t n = 0;
+      for (const auto& [p, q] : a) {
+        const Batch other = *i;
+        EXPECT_EQ(p.dtype(), t);
+        EXPECT_TRUE(equal(p, other.x));
+        EXPECT_TRUE(equal(q, other.y));
+        ++i, ++n;
+      }
+      EXPECT_EQ(n, 7u);
+    }
+  }
+  for (const auto& [x, none] : minibatch(bytes, 301, {.xtype = f32})) EXPECT_TRUE(equal(x, bytes.to(f32)));
+  for (const auto& [x, none] : minibatch(bytes, 301)) EXPECT_TRUE(equal(x, bytes));
+  const Tensor x = rand({301, 3});
+  const Tensor before = x * 1;
+  for (const auto& [p, none] : minibatch(x, 301, {.xtype = f32, .divisor = 2})) EXPECT_TRUE(equal(p, x / 2));
+  for (const auto& [p, none] : minibatch(x, 301, {.xtype = f64, .divisor = 2}))
+    EXPECT_TRUE(equal(p, x.to(f64) / 2));
+  EXPECT_TRUE(equal(x, before));
+  for (const MinibatchOptions& o : {MinibatchOptions{.divisor = 255},
+                                    {.xtype = i64, .divisor = 255},
+                                    {.xtype = f16, .divisor = 2},
+                                    {.xtype = f32, .divisor = 0},
+                                    {.xtype = f32, .divisor = std::nan("")}})
+    EXPECT_THROW(minibatch(bytes, 50, o), ValueError);
 }
 
 TEST(Loader, OrdersFromASeed) {

@@ -6,8 +6,10 @@
 #include <optional>
 
 #include "io_test.hpp"
+#include "knet/data/minibatch.hpp"
 #include "knet/io/gzip.hpp"
 #include "knet/io/sha256.hpp"
+#include "knet/ops/reduce.hpp"
 
 using namespace io_test;
 using namespace knet;
@@ -82,6 +84,23 @@ TEST_F(Datasets, ShapesAndValues) {
   EXPECT_EQ(ytrn.dtype(), i64);
   EXPECT_EQ(xtrn.data<float>()[19 * 784 + 783], 19.0f / 255.0f);
   EXPECT_EQ(ytst.data<std::int64_t>()[11], 1);
+}
+
+TEST_F(Datasets, BytesAsTheyAre) {
+  const std::string s = small("s");
+  const auto floats = datasets::mnist(s), bytes = datasets::mnist(s, 15, u8);
+  EXPECT_EQ(bytes.xtrn.dtype(), u8);
+  EXPECT_EQ(bytes.xtrn.shape(), (Shape{15, 1, 28, 28}));
+  EXPECT_EQ(bytes.xtrn.data<std::uint8_t>()[14 * 784 + 783], 14);
+  EXPECT_EQ(datasets::fashion_mnist(s, -1, f64).xtst.dtype(), f64);
+  auto i = minibatch(floats.xtst, floats.ytst, 5, {.shuffle = true, .seed = 2}).begin();
+  for (const auto& [x, y] :
+       minibatch(bytes.xtst, bytes.ytst, 5, {.shuffle = true, .seed = 2, .xtype = f32, .divisor = 255})) {
+    EXPECT_TRUE(equal(x, (*i).x));
+    EXPECT_TRUE(equal(y, (*i).y));
+    ++i;
+  }
+  EXPECT_THROW(datasets::mnist(s, -1, i64), ValueError);
 }
 
 TEST_F(Datasets, FollowsTheDefaultDtype) {

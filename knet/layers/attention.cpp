@@ -1,7 +1,8 @@
 #include "knet/layers/attention.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <tuple>
 
 #include "knet/autograd/tape.hpp"
 #include "knet/base/text.hpp"
@@ -33,30 +34,6 @@ Sizes sizes_of(const MultiheadAttention& m) {
 /// [batch, time, heads size] -> [batch, heads, time, size]
 Tensor split_heads(const Tensor& x, Int heads) {
   return x.reshape({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
-}
-
-/// Adds the new steps to the cache; gives all that are in it.
-void extend(KeyValueCache& cache, Tensor& k, Tensor& v) {
-  const Int fresh = k.size(2), total = cache.length + fresh;
-  const auto append = [&](Tensor& store, const Tensor& t) {
-    const bool fits = store && store.size(0) == t.size(0) && store.size(1) == t.size(1) &&
-                      store.size(3) == t.size(3) && store.dtype() == t.dtype();
-    if (cache.length > 0 && !fits)
-      fail<ShapeError>("MultiheadAttention: the cache holds ", store ? to_string(store.shape()) : "nothing",
-                       ", which does not go with ", t.shape());
-    if (!fits || store.size(2) < total) {
-      Tensor bigger = Tensor::make({t.size(0), t.size(1), std::max<Int>(2 * total, 16), t.size(3)}, t.dtype(),
-                                   t.device());
-      if (cache.length > 0) bigger.ref(_, _, slice(0, cache.length)) = store.narrow(2, 0, cache.length);
-      store = bigger;
-    }
-    store.ref(_, _, slice(cache.length, total)) = t;
-  };
-  append(cache.keys, k);
-  append(cache.values, v);
-  cache.length = total;
-  k = cache.keys.narrow(2, 0, total);
-  v = cache.values.narrow(2, 0, total);
 }
 
 /// One mask of what the caller gave, to broadcast over [batch, heads, queries, keys].
@@ -103,6 +80,44 @@ std::string describe_block(const char* name, const auto& t) {
 
 }  // namespace
 
+std::pair<Tensor, Tensor> KeyValueCache::append(const char* who, const Tensor& k, const Tensor& v, Int most) {
+  if (recording()) fail<ValueError>(who, ": a cache can not be used inside diff()");
+  const auto fits = [](const Tensor& store, const Tensor& t) {
+    return store && store.ndim() == 4 && store.size(0) == t.size(0) && store.size(1) == t.size(1) &&
+           store.size(3) == t.size(3) && store.dtype() == t.dtype();
+  };
+  const auto check = [&](const char* what, const Tensor& store, const Tensor& t) {
+    if (length == 0 || (fits(store, t) && store.size(2) >= length)) return;
+    const auto form = [](const Tensor& x) { return x ? text(x.shape(), " of ", x.dtype()) : "nothing"; };
+    fail<ShapeError>(who, ": the cache holds ", length, " steps of ", store ? store.size(0) : 0,
+                     " sequences, ", what, ' ', form(store),
+                     "; expected new ones of the same form, these are ", form(t));
+  };
+  if (k.ndim() != 4 || v.ndim() != 4 || k.size(2) != v.size(2))
+    fail<ShapeError>(who, ": new keys and values are ", k.shape(), " and ", v.shape(),
+                     ", expected [batch, heads, steps, head size]");
+  check("keys", keys, k);
+  check("values", values, v);
+  const Int total = length + k.size(2);
+  if (total > most)
+    fail<ValueError>(who, ": the cache holds ", length, " steps, ", k.size(2),
+                     " more came, expected at most ", most, " in all");
+  const auto add = [&](Tensor& store, const Tensor& t) {
+    if (!fits(store, t) || store.size(2) < total) {
+      Tensor bigger =
+          Tensor::make({t.size(0), t.size(1), std::min(most, std::max<Int>(2 * total, 64)), t.size(3)},
+                       t.dtype(), t.device());
+      if (length > 0) bigger.ref(_, _, slice(0, length)) = store.narrow(2, 0, length);
+      store = bigger;
+    }
+    store.ref(_, _, slice(length, total)) = t;
+  };
+  add(keys, k);
+  add(values, v);
+  length = total;
+  return {keys.narrow(2, 0, total), values.narrow(2, 0, total)};
+}
+
 Dense MultiheadAttention::projection(int which) const {
   const Sizes s = sizes_of(*this);
   if (!(dropout >= 0 && dropout < 1))
@@ -148,10 +163,7 @@ Tensor MultiheadAttention::operator()(const Tensor& q, const Tensor& k, const Te
     hk = knet::rotary(hk, {.start = past});
   }
   const Tensor mask = joined_mask(c, hq.dtype(), q.size(0), s.heads, q.size(1), past + k.size(1));
-  if (c.cache) {
-    if (recording()) fail<ValueError>("MultiheadAttention: a cache can not be used inside diff()");
-    extend(*c.cache, hk, hv);
-  }
+  if (c.cache) std::tie(hk, hv) = c.cache->append("MultiheadAttention", hk, hv);
   const Tensor y = attention(hq, hk, hv, {.causal = causal, .mask = mask, .scale = 0, .dropout = dropout});
   return output(y.transpose(1, 2).flatten(2, 3));
 }

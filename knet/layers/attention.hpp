@@ -1,7 +1,10 @@
 // Attention and transformers over [batch, time, features]. Vaswani et al. 2017, arXiv:1706.03762.
 #pragma once
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "knet/layers/dense.hpp"
@@ -14,6 +17,11 @@ namespace knet {
 struct KeyValueCache {
   Tensor keys, values;      ///< [batch, heads, capacity, head size]
   std::int64_t length = 0;  ///< steps in it
+  /// Adds the steps k and v, [batch, heads, steps, head size], behind those in it; gives all keys and values.
+  /// Before anything is changed: ShapeError for steps that do not go with what is in it, ValueError for more
+  /// than `most` in all and inside diff(). `who` complains.
+  std::pair<Tensor, Tensor> append(const char* who, const Tensor& k, const Tensor& v,
+                                   std::int64_t most = std::numeric_limits<std::int64_t>::max());
 };
 template <>
 inline constexpr bool opaque<KeyValueCache> = true;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
-#include "knet/autograd/tape.hpp"
 #include "knet/base/text.hpp"
 #include "knet/ops/arithmetic.hpp"
 #include "knet/ops/linear.hpp"
@@ -33,25 +33,6 @@ void check(const GPT2Config& c) {
     fail<ValueError>("GPT2Config: .dropout = ", c.dropout, ": expected [0, 1)");
   if (!(c.eps > 0)) fail<ValueError>("GPT2Config: .eps = ", c.eps, ": expected more than 0");
   if (!(c.init >= 0)) fail<ValueError>("GPT2Config: .init = ", c.init, ": expected at least 0");
-}
-
-/// Adds the new steps [batch, heads, time, head] to the cache; k and v become all that are in it.
-void extend(KeyValueCache& cache, Int most, Tensor& k, Tensor& v) {
-  const Int total = cache.length + k.size(2);
-  const auto append = [&](Tensor& store, const Tensor& t) {
-    if (!store || store.size(2) < total) {
-      const Int room = std::min(most, std::max<Int>(2 * total, 64));
-      Tensor bigger = Tensor::make({t.size(0), t.size(1), room, t.size(3)}, t.dtype(), t.device());
-      if (cache.length > 0) bigger.ref(_, _, slice(0, cache.length)) = store.narrow(2, 0, cache.length);
-      store = bigger;
-    }
-    store.ref(_, _, slice(cache.length, total)) = t;
-  };
-  append(cache.keys, k);
-  append(cache.values, v);
-  cache.length = total;
-  k = cache.keys.narrow(2, 0, total);
-  v = cache.values.narrow(2, 0, total);
 }
 
 }  // namespace
@@ -100,12 +81,7 @@ Tensor GPT2Attention::operator()(const Tensor& x, KeyValueCache* cache) const {
   };
   const Tensor q = part(0);
   Tensor k = part(1), v = part(2);
-  if (cache) {
-    if (recording()) fail<ValueError>("GPT2: a cache can not be used inside diff()");
-    if (cache->length > 0 && cache->keys.size(0) != x.size(0))
-      fail<ShapeError>("GPT2: the cache holds ", cache->keys.size(0), " sequences, the input ", x.size(0));
-    extend(*cache, config.positions, k, v);
-  }
+  if (cache) std::tie(k, v) = cache->append("GPT2", k, v, config.positions);
   const Tensor y = attention(q, k, v, {.causal = true, .dropout = config.dropout});
   return c_proj(y.transpose(1, 2).flatten(2, 3));
 }

@@ -107,6 +107,20 @@ TEST(GPT2, BadInput) {
   expect_error<ValueError>([&] { m(zeros({1, 5}, i64), &cache); }, {"25", "24"});
   expect_error<ShapeError>([&] { m(zeros({2, 1}, i64), &cache); }, {"1 sequences", "2"});
   EXPECT_EQ(cache.length(), 20);
+  // A cache that another model filled, and more steps than positions without the model's own check.
+  const Tensor keys = cache.blocks[0].keys, values = cache.blocks[0].values;
+  GPT2Config fewer = tiny_gpt2();
+  fewer.heads = 2;
+  expect_error<ShapeError>([&] { filled(fewer)(Tensor{1}, &cache); },
+                           {"GPT2", "20 steps", "[1, 4, 24, 8]", "[1, 2, 1, 16] of f32"});
+  expect_error<ValueError>(
+      [&] {
+        m.h[1](zeros({1, 5, 32}), &cache.blocks[1]);
+      },
+      {"GPT2", "20", "5 more", "24"});
+  for (const KeyValueCache& c : cache.blocks) EXPECT_EQ(c.length, 20);
+  EXPECT_TRUE(equal(cache.blocks[0].keys.narrow(2, 0, 20), keys.narrow(2, 0, 20)));
+  EXPECT_TRUE(equal(cache.blocks[0].values.narrow(2, 0, 20), values.narrow(2, 0, 20)));
   GPT2Cache fresh;
   expect_error<ValueError>([&] { diff([&] { return m(Tensor{1}, &fresh).sum(); }); }, {"diff()"});
   expect_error<ValueError>([] { (void)GPT2{.config = {.size = 30, .heads = 4}}; }, {"30", "4"});

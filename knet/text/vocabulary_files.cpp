@@ -1,6 +1,7 @@
 // vocab.json with merges.txt, and vocab.txt.
 #include "knet/text/vocabulary_files.hpp"
 
+#include "knet/io/atomic_file.hpp"
 #include "knet/text/json_file.hpp"
 
 namespace knet {
@@ -127,8 +128,13 @@ void save_gpt2_tokenizer(const std::string& vocab_json, const std::string& merge
     vocab += ": " + std::to_string(i);
   }
   for (const auto& [a, b] : m->merges()) merges += a + " " + b + "\n";
-  detail::write_text(vocab_json, vocab + "\n}\n");
-  detail::write_text(merges_txt, merges);
+  vocab += "\n}\n";
+  // Both are on the disk before either takes its place: one alone fits nothing.
+  io::AtomicFile vocab_file(vocab_json), merges_file(merges_txt);
+  vocab_file.write(vocab.data(), vocab.size());
+  merges_file.write(merges.data(), merges.size());
+  vocab_file.commit();
+  merges_file.commit();
 }
 
 }  // namespace knet

@@ -19,6 +19,8 @@
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
+#include "knet/data/datasets/clevr.hpp"
+#include "knet/data/datasets/conllu.hpp"
 #include "knet/data/datasets/csv.hpp"
 #include "knet/io/atomic_file.hpp"
 #include "knet/io/idx.hpp"
@@ -65,13 +67,27 @@ class SmallFiles {
   void (*handler_)(int);
 };
 
-// What writes a file: a small one below 4 kB, or a large one of more than 39 kB.
+// What writes a file: a small one below 4 kB, or a large one of more than 39 kB. One that writes several
+// files has an error that names the first of them.
 struct Writer {
   const char* file;
   std::function<void(const std::string& path, bool large)> write;
 };
 
 Tensor numbers(bool large) { return arange(0, large ? 20'000 : 20).to(f32); }
+Tensor noise(std::int64_t size) {
+  Generator g(1);
+  return rand({3, size, size}, g);
+}
+Tokenizer tokenizer(bool large) {
+  TokenTable tokens;
+  for (int i = 0; i < (large ? 5'000 : 20); ++i) tokens.add("word" + std::to_string(i));
+  return {.model = BytePair(std::move(tokens), {}, {.byte_level = true})};
+}
+std::vector<datasets::ConlluSentence> sentences(bool large) {
+  const auto one = datasets::parse_conllu("1\tbir\tbir\tNUM\t_\tNumType=Card\t0\troot\t_\t_\n\n");
+  return std::vector(large ? 2'000 : 2, one[0]);
+}
 
 std::vector<Writer> writers() {
   std::vector<Writer> all{
@@ -116,15 +132,48 @@ std::vector<Writer> writers() {
          for (int i = 0; i < (l ? 3'000 : 2); ++i) matmul(x, x);
          profile.stop();
        }},
+      {"shard-00001-of-00001.safetensors",
+       [](auto& p, bool l) {
+         io::save_sharded(fs::path(p).parent_path() / "shard.safetensors.index.json", {{"w", numbers(l)}});
+       }},
+      {"vocabulary.json",
+       [](auto& p, bool l) {
+         VocabularyBuilder b;
+         for (int i = 0; i < (l ? 5'000 : 5); ++i) b.add("word" + std::to_string(i));
+         save_vocabulary(p, b.build());
+       }},
+      {"tokenizer.json", [](auto& p, bool l) { save_tokenizer(p, tokenizer(l)); }},
+      {"vocab.json",
+       [](auto& p, bool l) {
+         save_gpt2_tokenizer(p, fs::path(p).parent_path() / "merges.txt", tokenizer(l));
+       }},
+      {"a.conllu", [](auto& p, bool l) { datasets::write_conllu(p, sentences(l)); }},
+      {"a.features",
+       [](auto& p, bool l) {
+         datasets::ClevrFeatureWriter w(p);
+         w.write(numbers(l));
+         w.commit();
+       }},
   };
+  if (io::has_jpeg()) all.push_back({"a.jpg", [](auto& p, bool l) { io::save_jpeg(p, noise(l ? 300 : 8)); }});
   if (io::can_save_png()) {
-    all.push_back({"a.png", [](auto& p, bool l) {
-                     const std::int64_t n = l ? 300 : 8;
-                     Generator g(1);
-                     io::save_png(p, rand({3, n, n}, g));
+    all.push_back({"a.png", [](auto& p, bool l) { io::save_png(p, noise(l ? 300 : 8)); }});
+    all.push_back({"grid.png", [](auto& p, bool l) {
+                     const std::int64_t n = l ? 150 : 4;
+                     io::save_png(p, io::image_grid(noise(2 * n).reshape({4, 3, n, n}), 2, 1));
+                   }});
+    all.push_back({"plot.png", [](auto& p, bool l) {
+                     const auto y = l ? noise(60).flatten().to_vector<double>() : std::vector<double>{0, 1};
+                     const int size = l ? 2'000 : 200;
+                     io::save_plot(p, {{.name = "noise", .y = y}}, {.width = size, .height = size});
                    }});
   }
   return all;
+}
+
+void clear(const fs::path& folder) {
+  const std::vector<fs::path> all(fs::directory_iterator(folder), {});
+  for (const fs::path& p : all) fs::remove_all(p);
 }
 
 // What is in the folder, with contents.
@@ -165,7 +214,7 @@ TEST_F(FailingWrites, AFileThatMayNotGrow) {
     EXPECT_TRUE(contents(folder) == before);
     w.write(path, true);  // and it goes on working
     EXPECT_GT(fs::file_size(path), 39'000u);
-    fs::remove_all(path);
+    clear(folder);
   }
 }
 
@@ -184,7 +233,7 @@ TEST_F(FailingWrites, AFullDisk) {
     expect_says(message, "No space left");
     EXPECT_TRUE(contents(disk) == before);
     w.write(path, false);
-    fs::remove_all(path);
+    clear(disk);
   }
   umount(disk.c_str());
 }
@@ -220,7 +269,9 @@ TEST_F(FailingWrites, AFolderThatIsNotThereOrGoes) {
     const std::string path = folder / "gone" / w.file;
     expect_says(error_of([&] { w.write(path, false); }), path);
   }
-  EXPECT_FALSE(fs::exists(folder / "gone"));
+  const std::string vocab = folder / "vocab.json", merges = folder / "gone" / "merges.txt";
+  expect_says(error_of([&] { save_gpt2_tokenizer(vocab, merges, tokenizer(false)); }), merges);
+  EXPECT_TRUE(fs::is_empty(folder)) << "one of two files, or a folder";
   fs::create_directory(folder / "going");
   const std::string path = folder / "going" / "a.csv";
   CsvLog log(path);

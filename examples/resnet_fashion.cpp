@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
   std::vector<int> blocks = {1, 1, 1};
   std::int64_t width = 32, batch = 128, padding = 2;
   int epochs = 15;
-  double lr = 0.1, gamma = 0.9, weight_decay = 5e-4, smoothing = 0.1;
+  double lr = 0.1, gamma = 0.9, weight_decay = 5e-4, smoothing = 0;
   bool bottleneck = false, v2 = false, no_flip = false;
 
   CLI::App app{"Trains a residual network on small images."};

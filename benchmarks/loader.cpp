@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "examples/program.hpp"
 #include "knet/knet.hpp"
 
 using namespace knet;
@@ -91,17 +92,9 @@ int main(int argc, char** argv) try {
     const auto bytes = datasets::mnist(folder + "/mnist", -1, u8);
     const MinibatchOptions o{.shuffle = true, .seed = 1, .xtype = f32, .divisor = 255};
     compare("MNIST as bytes, MLP", mlp, minibatch(mat(bytes.xtrn), bytes.ytrn, 100, o), 5);
-    const auto cnn = [] {
-      return Chain{Conv{.height = 5, .width = 5, .inout = {1, 12}, .activation = relu},
-                   Pool{.window = 2},
-                   Conv{.height = 5, .width = 5, .inout = {12, 12}, .activation = Tanh{}},
-                   Pool{.window = 2},
-                   mat,
-                   Dense{.input = 4 * 4 * 12, .output = 13, .activation = Tanh{}},
-                   Linear{.input = 13, .output = 10}};
-    };
-    compare("MNIST, CNN", cnn, minibatch(floats.xtrn, floats.ytrn, 100, {.shuffle = true, .seed = 1}), 2);
-    compare("MNIST as bytes, CNN", cnn, minibatch(bytes.xtrn, bytes.ytrn, 100, o), 2);
+    compare("MNIST, CNN", program::small_cnn,
+            minibatch(floats.xtrn, floats.ytrn, 100, {.shuffle = true, .seed = 1}), 2);
+    compare("MNIST as bytes, CNN", program::small_cnn, minibatch(bytes.xtrn, bytes.ytrn, 100, o), 2);
   }
   const auto sentences = datasets::read_conllu(folder + "/ud-turkish-imst/tr_imst-ud-train.conllu");
   IndexedDict<std::string> words, tags;

@@ -94,27 +94,26 @@ void max_rows(const PoolShape& s, const T* x, T* y, std::int32_t* index, Int r0,
       for (Int i = 0; i < at.count; ++i) f(at.list[i]);
     };
     T* const to = y + r * channels;
-    std::int32_t* const places = kIndex ? index + r * channels : nullptr;
+    const auto put_places = [&](auto winner, Int c, Int n) {
+      HWY_ALIGN Integer places[V::lanes];
+      hn::Store(winner, di, places);
+      for (Int i = 0; i < n; ++i) index[r * channels + c + i] = static_cast<std::int32_t>(places[i]);
+    };
     Int c = 0;
     for (; c + V::lanes <= channels; c += V::lanes) {
       const auto [best, winner] =
           winners<T, kPropagate, kIndex>([&](Int i) { return V::load(x + i * channels + c); }, each);
       best.store(to + c);
-      if constexpr (kIndex && sizeof(T) == sizeof(std::int32_t)) {
-        hn::StoreU(winner, di, places + c);
-      } else if constexpr (kIndex) {
-        HWY_ALIGN Integer wide[V::lanes];
-        hn::Store(winner, di, wide);
-        for (Int i = 0; i < V::lanes; ++i) places[c + i] = static_cast<std::int32_t>(wide[i]);
-      }
+      if constexpr (kIndex && sizeof(T) == sizeof(std::int32_t))
+        hn::StoreU(winner, di, index + r * channels + c);
+      else if constexpr (kIndex)
+        put_places(winner, c, V::lanes);
     }
     if (const Int n = channels - c; n > 0) {
       const auto [best, winner] =
           winners<T, kPropagate, kIndex>([&](Int i) { return V::load_some(x + i * channels + c, n); }, each);
       best.store_some(to + c, n);
-      HWY_ALIGN Integer wide[V::lanes];
-      hn::Store(winner, di, wide);
-      for (Int i = 0; kIndex && i < n; ++i) places[c + i] = static_cast<std::int32_t>(wide[i]);
+      if constexpr (kIndex) put_places(winner, c, n);
     }
   });
 }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -22,8 +23,18 @@ namespace knet {
 
 class Gradients;
 
+/// The gradient of what a max pool read, as long as nobody needs its zeros: `values` are that of the pool's
+/// result, `index` says where each of them belongs (Kernels::max_pool).
+struct PickedGradient {
+  Tensor values, index;
+  Tensor picked;  ///< the pool's result: what was read at those places
+  std::shared_ptr<const void> windows;
+  Tensor (*written_out)(const PickedGradient&) = nullptr;
+};
+
 struct Node {
   void (*run)(Node&, const Tensor& dy, Gradients&) = nullptr;
+  void (*run_picked)(Node&, const PickedGradient& dy, Gradients&) = nullptr;  // may be missing
   void (*destroy)(Node&) = nullptr;
   void* closure = nullptr;
   const char* name = nullptr;
@@ -45,6 +56,8 @@ class Gradients {
   bool wants(int i) const;
   /// Adds to the gradient of input i; an empty tensor adds nothing. `g` has the input's shape and dtype.
   void add(int i, Tensor g);
+  /// The same; written out where the input's node has no use for it as it is.
+  void add_picked(int i, PickedGradient);
   /// Adds rows[j] to row ids[j] of the gradient of input i, which has this shape.
   void add_rows(int i, const Tensor& ids, const Tensor& rows, const Shape& shape);
 
@@ -97,6 +110,10 @@ void Node::backward(F&& f) {
   using C = std::decay_t<F>;
   closure = new (tape::allocate(sizeof(C))) C(std::forward<F>(f));
   run = [](Node& n, const Tensor& dy, Gradients& g) { (*static_cast<C*>(n.closure))(dy, g); };
+  if constexpr (std::is_invocable_v<C&, const PickedGradient&, Gradients&>)
+    run_picked = [](Node& n, const PickedGradient& dy, Gradients& g) {
+      (*static_cast<C*>(n.closure))(dy, g);
+    };
   if constexpr (!std::is_trivially_destructible_v<C>)
     destroy = [](Node& n) { static_cast<C*>(n.closure)->~C(); };
 }

@@ -193,8 +193,19 @@ struct Tape::State {
 };
 
 struct Gradients::Slot {
+  struct Destroy {
+    void operator()(PickedGradient* p) const { p->~PickedGradient(); }  // its memory is the tape's
+  };
+  // One of these.
   Tensor dense;
   Tensor ids, rows;
+  std::unique_ptr<PickedGradient, Destroy> picked;
+
+  void write_out() {
+    if (!picked) return;
+    dense = picked->written_out(*picked);
+    picked.reset();
+  }
 };
 
 namespace {
@@ -232,7 +243,17 @@ void Gradients::add(int i, Tensor g) {
     s.dense = rows_to_dense(s.ids, s.rows, g.shape());
     s.ids = s.rows = Tensor();
   }
+  s.write_out();
   s.dense = s.dense ? added(std::move(s.dense), g) : std::move(g);
+}
+void Gradients::add_picked(int i, PickedGradient p) {
+  if (!wants(i)) return;
+  const std::int32_t at = node_->begin()[i];
+  Slot& s = slots_[at - start_];
+  if (!tape::recorder().nodes[static_cast<std::size_t>(at)]->run_picked || s.dense || s.picked ||
+      tape::state.on || tape::watched())
+    return add(i, p.written_out(p));
+  s.picked.reset(new (tape::allocate(sizeof(PickedGradient))) PickedGradient(std::move(p)));
 }
 void Gradients::add_rows(int i, const Tensor& ids, const Tensor& rows, const Shape& shape) {
   if (!wants(i)) return;
@@ -261,7 +282,11 @@ struct BackwardPass {
     for (std::int32_t i = last; i >= start; --i) {
       Gradients::Slot& s = slots[static_cast<std::size_t>(i - start)];
       Node& n = *r.nodes[static_cast<std::size_t>(i)];
-      if (s.dense || s.rows) {
+      if (s.picked) {
+        const auto dy = std::move(s.picked);
+        g.node_ = &n;
+        n.run_picked(n, *dy, g);
+      } else if (s.dense || s.rows) {
         if (n.cell && n.level == level) {
           out.entries.push_back({n.cell->id, std::move(s.dense), std::move(s.ids), std::move(s.rows)});
         } else if (n.run) {

@@ -179,6 +179,14 @@ struct PackedForm {
   int number = 0;  ///< 0: not at all
   std::size_t bytes = 0;
 };
+/// The gradient of what a max pool read, without its zeros: every image has `rows` results of the pool,
+/// channels last and dense; each value belongs to position `index` of its channel (see max_pool).
+struct Picks {
+  DType dtype;
+  const void* values;
+  const std::int32_t* index;
+  std::int64_t rows;
+};
 /// Pooling over three spatial dimensions: position p of dimension d sees [begin[d][p], end[d][p]) of the
 /// input, never empty.
 struct PoolShape {
@@ -326,6 +334,11 @@ struct Kernels {
   void (*conv_grad_input)(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
   /// The adjoint of conv in w; dy of any strides.
   void (*conv_grad_weight)(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
+  /// Is the gradient of the weight (or the input) from picks faster than with all the zeros? If not, it need
+  /// not be there.
+  bool (*takes_picks)(const ConvShape&, const Picks& dy, bool of_weight);
+  void (*picks_grad_input)(const ConvShape&, const Picks& dy, const Array& w, const Array& dx);
+  void (*picks_grad_weight)(const ConvShape&, const Array& x, const Picks& dy, const Array& dw);
 
   // ---- pooling: x, dy [n, channels, spatial...] of any strides; y, dx, index are dense with channels last
   // ----

@@ -252,6 +252,67 @@ Tensor before_activation(Unary act, double alpha, const Tensor& y, const Tensor&
   return dz;
 }
 
+/// The gradients of act(convolution + bias).
+struct Backward {
+  const char* who;
+  Geometry g;
+  Tensor x, w, y;
+  Unary act;
+  double alpha;
+
+  void operator()(const Tensor& dy, Gradients& out) const {
+    Tensor db;
+    Tensor dz = dy;
+    if (tape::state.on) {
+      if (act != Unary::identity) dz = detail::unary_grad(act, {alpha, 0}, {}, y, dy);
+      if (out.wants(2)) db = sum_of_channels(dz);
+    } else {
+      dz = before_activation(act, alpha, y, dy, out.wants(2) ? &db : nullptr);
+    }
+    if (out.wants(0)) out.add(0, grad_input(who, g, dz, w));
+    if (out.wants(1)) out.add(1, grad_weight(who, g, x, dz));
+    if (db) out.add(2, db);
+  }
+  /// The derivative of the activation is needed only where a number was picked.
+  void operator()(const PickedGradient& dy, Gradients& out) const {
+    if (dy.values.numel() == 0) return (*this)(dy.written_out(dy), out);
+    const Kernels& k = kernels(x.device());
+    PickedGradient dz = dy;
+    if (!dense_channels_last(dz.values)) {
+      dz.values = detail::make_channels_last(dy.values.shape(), y.dtype(), y.device());
+      k.copy(array(dy.values), array(dz.values));
+    }
+    Tensor db;
+    dz.values = before_activation(act, alpha, dy.picked, dz.values, out.wants(2) ? &db : nullptr);
+    const std::int64_t lines = g.shape.n * g.shape.out_channels;
+    const Picks picks{y.dtype(), TensorAccess::data(dz.values), dy.index.data<std::int32_t>(),
+                      dz.values.numel() / std::max<std::int64_t>(1, lines)};
+    Tensor all;  // with its zeros
+    const auto written_out = [&] { return all ? all : all = dz.written_out(dz); };
+    if (out.wants(0)) {
+      Tensor dx;
+      if (k.takes_picks(g.shape, picks, false)) {
+        dx = detail::make_channels_last(g.x, y.dtype(), y.device());
+        k.picks_grad_input(g.shape, picks, detail::image_array(w), detail::image_array(dx));
+      } else {
+        dx = grad_input(who, g, written_out(), w);
+      }
+      out.add(0, dx);
+    }
+    if (out.wants(1)) {
+      Tensor dw;
+      if (k.takes_picks(g.shape, picks, true)) {
+        dw = Tensor::make(g.w, y.dtype(), y.device());
+        k.picks_grad_weight(g.shape, detail::image_array(x), picks, detail::image_array(dw));
+      } else {
+        dw = grad_weight(who, g, x, written_out());
+      }
+      out.add(1, dw);
+    }
+    if (db) out.add(2, db);
+  }
+};
+
 Tensor forward(const char* who, const Geometry& g, const Tensor& x, const Tensor& w, const Tensor& bias,
                Unary act, double alpha) {
   if (!grad_needs_only_result(act))
@@ -272,21 +333,7 @@ Tensor forward(const char* who, const Geometry& g, const Tensor& x, const Tensor
     }
     k.conv(g.shape, detail::image_array(x), wa, detail::image_array(y), e);
   }
-  if (Node* n = track(y, who, {&x, &w, &bias})) {
-    n->backward([who, g, x, w, y, act, alpha](const Tensor& dy, Gradients& out) {
-      Tensor db;
-      Tensor dz = dy;
-      if (tape::state.on) {
-        if (act != Unary::identity) dz = detail::unary_grad(act, {alpha, 0}, {}, y, dy);
-        if (out.wants(2)) db = sum_of_channels(dz);
-      } else {
-        dz = before_activation(act, alpha, y, dy, out.wants(2) ? &db : nullptr);
-      }
-      if (out.wants(0)) out.add(0, grad_input(who, g, dz, w));
-      if (out.wants(1)) out.add(1, grad_weight(who, g, x, dz));
-      if (db) out.add(2, db);
-    });
-  }
+  if (Node* n = track(y, who, {&x, &w, &bias})) n->backward(Backward{who, g, x, w, y, act, alpha});
   return y;
 }
 

@@ -84,6 +84,9 @@ std::shared_ptr<Windows> regular(const Shape& x, const Shape& y, const PoolOptio
 }
 
 Tensor scatter(const Tensor& dy, const Tensor& index, const Plan& w);
+Tensor written_out(const PickedGradient& p) {
+  return scatter(p.values, p.index, std::static_pointer_cast<const Windows>(p.windows));
+}
 Tensor collect(const Tensor& x, const Tensor& index, const Plan& w) {
   Tensor y = detail::make_channels_last(w->y, x.dtype(), x.device());
   if (y.numel() > 0)
@@ -110,8 +113,11 @@ Tensor largest(const Tensor& x, const Plan& w, bool propagate_nan) {
     kernels(x.device())
         .max_pool(w->shape, propagate_nan, detail::image_array(x), detail::image_array(y),
                   index ? index.data<std::int32_t>() : nullptr);
-  if (Node* n = track(y, "max_pool", {&x}))
-    n->backward([index, w](const Tensor& dy, Gradients& g) { g.add(0, scatter(dy, index, w)); });
+  if (Node* n = track(y, "max_pool", {&x})) {
+    n->backward([index, w, y](const Tensor& dy, Gradients& g) {
+      g.add_picked(0, {dy, index, y, w, written_out});
+    });
+  }
   return y;
 }
 

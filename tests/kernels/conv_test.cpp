@@ -23,6 +23,10 @@ struct Case {
 const Case cases[] = {
     {2, 3, 4, 1, {1, 7, 9}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     {5, 1, 12, 1, {1, 12, 12}, {1, 5, 5}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {9, 12, 12, 1, {1, 12, 12}, {1, 5, 5}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},  // lines of whole vectors
+    {2, 3, 6, 1, {1, 21, 19}, {1, 3, 2}, {1, 2, 1}, {0, 1, 0}, {1, 1, 3}},
+    {8, 5, 7, 1, {1, 6, 17}, {1, 4, 3}, {1, 1, 1}, {0, 2, 1}, {1, 2, 1}},
+    {3, 1, 4, 1, {1, 9, 12}, {1, 2, 5}, {1, 1, 1}, {0, 1, 4}, {1, 1, 1}},
     {2, 16, 24, 1, {1, 9, 8}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
     {3, 40, 33, 1, {1, 14, 14}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
     {2, 10, 20, 1, {1, 8, 8}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}, {1, 1, 1}},
@@ -110,6 +114,61 @@ TEST_P(Convolution, MatchesThePlainLoops) {
 }
 INSTANTIATE_TEST_SUITE_P(Cases, Convolution,
                          testing::Combine(testing::Range(std::size_t{0}, std::size(cases)), testing::Bool()));
+
+// Gradients that a max pool of 2 x 2 hands on without their zeros.
+TEST(Picks, GiveTheGradientsOfWhatIsWrittenOut) {
+  const Kernels &cpu = cpu_kernels(), &plain = reference_kernels();
+  const Case taken[] = {
+      {5, 1, 12, 1, {1, 12, 12}, {1, 5, 5}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},   // short lines
+      {3, 12, 12, 1, {1, 12, 12}, {1, 5, 5}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},  // long ones
+      {9, 10, 7, 1, {1, 8, 10}, {1, 4, 3}, {1, 1, 1}, {0, 2, 1}, {1, 1, 1}},    // over the edges
+      {2, 9, 5, 1, {1, 17, 17}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
+      {2, 1, 6, 1, {1, 14, 14}, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}},
+  };
+  for (const Case& c : taken) {
+    const ConvShape s = shape_of(c);
+    const std::vector<Int> xs{s.n, s.in_channels, 1, s.in[1], s.in[2]},
+        ys{s.n, s.out_channels, 1, s.out[1], s.out[2]},
+        ps{s.n, s.out_channels, 1, s.out[1] / 2, s.out[2] / 2},
+        ws{s.out_channels, s.in_channels, 1, s.kernel[1], s.kernel[2]};
+    const Int rows = ps[3] * ps[4];
+    for (const DType t : {f32, f64}) {
+      SCOPED_TRACE(&c - taken);
+      Block x = channels_last(t, xs), w = block(t, ws), dp = channels_last(t, ps), dy = channels_last(t, ys);
+      fill_random(x, 1), fill_random(w, 2), fill_random(dp, 3);
+      std::vector<std::int32_t> index;
+      dispatch_float("test", t, [&]<class T>(type<T>) {
+        plain.fill(0, dy.a);
+        for (Int i = 0; i < dp.a.numel(); ++i) {
+          T& v = dp.a.as<T>()[i];
+          if (i % 3 == 1) v = 0;  // as behind a relu
+          const Int o = i % s.out_channels, row = i / s.out_channels % rows, n = i / s.out_channels / rows;
+          const Int place = (row / ps[4] * 2 + i % 2) * s.out[2] + row % ps[4] * 2 + i / 2 % 2;
+          index.push_back(static_cast<std::int32_t>(place));
+          dy.a.as<T>()[(n * s.out[1] * s.out[2] + place) * s.out_channels + o] = v;
+        }
+      });
+      const Picks picks{t, dp.a.data, index.data(), rows};
+      const double tolerance = t == f32 ? 2e-4 : 1e-11;
+      int done = 0;
+      if (cpu.takes_picks(s, picks, false)) {
+        Block dx = channels_last(t, xs), dx0 = channels_last(t, xs);
+        cpu.picks_grad_input(s, picks, w.a, dx.a);
+        plain.conv_grad_input(s, dy.a, w.a, dx0.a);
+        expect_near(dx.a, dx0.a, tolerance, tolerance);
+        ++done;
+      }
+      if (cpu.takes_picks(s, picks, true)) {
+        Block dw = block(t, ws), dw0 = block(t, ws);
+        cpu.picks_grad_weight(s, x.a, picks, dw.a);
+        plain.conv_grad_weight(s, x.a, dy.a, dw0.a);
+        expect_near(dw.a, dw0.a, tolerance, 10 * tolerance);
+        ++done;
+      }
+      EXPECT_GE(done, s.in_channels > 1 ? 2 : t == f32 ? 1 : 0);
+    }
+  }
+}
 
 TEST(Pooling, MatchesThePlainLoops) {
   const Kernels &cpu = cpu_kernels(), &plain = reference_kernels();

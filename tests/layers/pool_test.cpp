@@ -72,6 +72,50 @@ TEST(Pool, NaN) {
   EXPECT_TRUE(std::isnan(pool(full({1, 1, 2, 2}, NAN), {.propagate_nan = false}).item()));
 }
 
+struct TwoConvolutions {
+  Conv first, second;
+  Param x;
+};
+// What a max pool hands back to a convolution has no zeros in it; where the activation stands between the two
+// as an operator, or the result is used twice, they are written out.
+TEST(Pool, BehindAConvolution) {
+  for (const auto& [act, name] : {std::pair{Activation(relu), "relu"}, std::pair{Activation(Tanh{}), "tanh"},
+                                  std::pair{Activation(nullptr), "none"}}) {
+    for (const Extents stride : {Extents(2), Extents(1)}) {
+      for (const std::int64_t window : {2, 3}) {
+        SCOPED_TRACE(std::string(name) + " window " + std::to_string(window));
+        seed(3);
+        TwoConvolutions m{
+            Conv{.height = 5, .width = 5, .inout = {1, 3}, .activation = act, .dtype = f64},
+            Conv{.height = 3, .width = 3, .inout = {3, 10}, .activation = act, .padding = 1, .dtype = f64},
+            Param(randn({3, 1, 16, 17}, f64))};
+        const Tensor weights = randn({3, 10, 1}, f64);
+        const auto loss = [&](const auto& layer) {
+          const Pool p{.window = window, .stride = stride};
+          const Tensor h = p(layer(m.first, m.x));
+          return sum(GlobalPool{}(p(layer(m.second, h))).reshape({3, 10, 1}) * weights);
+        };
+        const auto fused = [](const Conv& c, const Tensor& x) { return c(x); };
+        const auto apart = [&](const Conv& c, const Tensor& x) {
+          const Tensor h = conv(x, c.weight, {.padding = c.padding}) + Tensor(c.bias).reshape({1, -1, 1, 1});
+          return act(h);
+        };
+        const auto shared = [&](const auto& layer) {  // by pools and somebody else
+          const Tensor h = layer(m.first, m.x);
+          return sum(h * h) + sum(pool(h)) + sum(pool(h, {.window = 3}));
+        };
+        const auto compare = [&](const Tape& a, const Tape& b) {
+          for (const auto& [key, param] : named_params(m))
+            expect_close(a.grad(*param), b.grad(*param), key, 1e-12);
+        };
+        compare(diff([&] { return loss(fused); }), diff([&] { return loss(apart); }));
+        compare(diff([&] { return shared(fused); }), diff([&] { return shared(apart); }));
+        EXPECT_TRUE(gradcheck(m, [&] { return loss(fused); }, {.eps = 1e-7, .rtol = 1e-4, .samples = 20}));
+      }
+    }
+  }
+}
+
 TEST(Pool, RefusesWhatHasNoMeaning) {
   expect_refusal([&] { pool(zeros({1, 1, 4, 4}), {.padding = 2}); }, {"pool", "padding", "window"});
   expect_refusal([&] { pool(zeros({1, 1, 1, 4})); }, {"pool", "window", "[1, 1, 1, 4]"});

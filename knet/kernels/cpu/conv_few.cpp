@@ -144,7 +144,11 @@ void forward_of(const Line<T>& l) {
 }
 template <class T>
 void forward(const Line<T>& l, Int vectors) {
-  if (vectors == 1)
+  if constexpr (sizeof(T) == 8) {  // the library stays small
+    return vectors == 1   ? forward_of<T, 1, 8, 1>(l)
+           : vectors == 2 ? forward_of<T, 2, 6, 1>(l)
+                          : forward_of<T, 3, 4, 1>(l);
+  } else if (vectors == 1)
     forward_of<T, 1, 25, 12, 8, 4, 2, 1>(l);
   else if (vectors == 2)
     forward_of<T, 2, 12, 8, 6, 4, 2, 1>(l);
@@ -191,7 +195,11 @@ void weight_of(const Line<T>& l, Int first) {
 }
 template <class T>
 void weight(const Line<T>& l, Int vectors) {
-  if (vectors == 1)
+  if constexpr (sizeof(T) == 8) {
+    return vectors == 1   ? weight_of<T, 1, 8, 1>(l, 0)
+           : vectors == 2 ? weight_of<T, 2, 5, 1>(l, 0)
+                          : weight_of<T, 3, 4, 1>(l, 0);
+  } else if (vectors == 1)
     weight_of<T, 1, 25, 12, 9, 5, 3, 1>(l, 0);
   else if (vectors == 2)
     weight_of<T, 2, 12, 9, 5, 3, 1>(l, 0);
@@ -409,6 +417,8 @@ bool has_few_channels(const ConvShape& s, std::int64_t most_inputs) {
   return s.groups == 1 && s.in_channels <= most_inputs && s.out_channels >= 4 && taps <= 512 && s.n > 0;
 }
 void conv_few(const ConvShape& s, const Array& x, const Array& w, const Array& y, const Epilogue& e) {
+  const few::Panels<float> panels(s.out_channels);
+  if (x.dtype == f32 && has_planar(s, panels.count * panels.width)) return conv_planar(s, x, w, y, e);
   dispatch_float("conv", x.dtype, [&]<class T>(type<T>) { few::conv<T>(s, x, w, y, e); });
 }
 void conv_few_grad_weight(const ConvShape& s, const Array& x, const void* dy, const Array& dw) {

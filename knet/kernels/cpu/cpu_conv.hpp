@@ -15,6 +15,11 @@ bool has_few_channels(const ConvShape&, std::int64_t most_inputs);
 void conv_few(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
 void conv_few_grad_weight(const ConvShape&, const Array& x, const void* dy, const Array& dw);
 
+/// Does conv_planar take a convolution that conv_few takes, of f32, and waste less? conv_few computes
+/// `other_width` channels, those that fill its vectors.
+bool has_planar(const ConvShape&, std::int64_t other_width);
+void conv_planar(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
+
 /// Can the winograd_ functions take it?
 bool has_winograd(const ConvShape&, const Array& w);
 /// Elements of the transformed weights, for a convolution of this shape.
@@ -28,6 +33,10 @@ void winograd_grad_weight(const ConvShape&, const Array& x, const Array& dy, con
 bool pays_sparse(const ConvShape&, const Array& dy);
 void sparse_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
 void sparse_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
+
+bool takes_picks(const ConvShape&, const Picks& dy, bool of_weight);
+void picks_grad_input(const ConvShape&, const Picks& dy, const Array& w, const Array& dx);
+void picks_grad_weight(const ConvShape&, const Array& x, const Picks& dy, const Array& dw);
 
 void max_pool(const PoolShape&, bool propagate_nan, const Array& x, const Array& y, std::int32_t* index);
 void max_pool_grad(const PoolShape&, const Array& dy, const std::int32_t* index, const Array& dx);

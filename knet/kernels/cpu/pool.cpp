@@ -36,17 +36,12 @@ HWY_INLINE void window(const PoolShape& s, const Int (&p)[3], const F& f) {
 /// f(position, row of y) for the rows [r0, r1) of one image's results.
 template <class F>
 HWY_INLINE void rows(const PoolShape& s, Int r0, Int r1, const F& f) {
+  Int p[3] = {r0 / (s.out[1] * s.out[2]), r0 / s.out[2] % s.out[1], r0 % s.out[2]};
   for (Int r = r0; r < r1; ++r) {
-    const Int p[3] = {r / (s.out[1] * s.out[2]), r / s.out[2] % s.out[1], r % s.out[2]};
     f(p, r);
+    for (int d = 2; d >= 0 && ++p[d] == s.out[d]; --d) p[d] = 0;
   }
 }
-
-/// The positions of a window's inputs, for windows small enough to be listed.
-struct Positions {
-  static constexpr Int most = 64;
-  Int list[most], count = 0;
-};
 
 /// One vector of channels: the maxima over the window, and where they are.
 template <class T, bool kPropagate, bool kIndex, class Load, class Each>
@@ -84,37 +79,46 @@ void max_rows(const PoolShape& s, const T* x, T* y, std::int32_t* index, Int r0,
   using Integer = hn::TFromD<decltype(di)>;
   const Int channels = s.channels;
   rows(s, r0, r1, [&](const Int(&p)[3], Int r) {
-    Positions at;
-    window(s, p, [&](Int number) {
-      if (at.count < Positions::most) at.list[at.count] = number;
-      ++at.count;
-    });
-    const auto each = [&](const auto& f) {
-      if (at.count > Positions::most) return window(s, p, f);
-      for (Int i = 0; i < at.count; ++i) f(at.list[i]);
-    };
     T* const to = y + r * channels;
     const auto put_places = [&](auto winner, Int c, Int n) {
       HWY_ALIGN Integer places[V::lanes];
       hn::Store(winner, di, places);
       for (Int i = 0; i < n; ++i) index[r * channels + c + i] = static_cast<std::int32_t>(places[i]);
     };
-    Int c = 0;
-    for (; c + V::lanes <= channels; c += V::lanes) {
-      const auto [best, winner] =
-          winners<T, kPropagate, kIndex>([&](Int i) { return V::load(x + i * channels + c); }, each);
-      best.store(to + c);
-      if constexpr (kIndex && sizeof(T) == sizeof(std::int32_t))
-        hn::StoreU(winner, di, index + r * channels + c);
-      else if constexpr (kIndex)
-        put_places(winner, c, V::lanes);
+    const auto all_channels = [&](const auto& each) {
+      if (channels < V::lanes) {
+        const auto [best, winner] = winners<T, kPropagate, kIndex>(
+            [&](Int i) { return V::load_some(x + i * channels, channels); }, each);
+        best.store_some(to, channels);
+        if constexpr (kIndex) put_places(winner, 0, channels);
+        return;
+      }
+      for (Int next = 0; next < channels; next += V::lanes) {
+        const Int c = std::min(next, channels - V::lanes);  // the last vector has some channels once more
+        const auto [best, winner] =
+            winners<T, kPropagate, kIndex>([&](Int i) { return V::load(x + i * channels + c); }, each);
+        best.store(to + c);
+        if constexpr (kIndex && sizeof(T) == sizeof(std::int32_t))
+          hn::StoreU(winner, di, index + r * channels + c);
+        else if constexpr (kIndex)
+          put_places(winner, c, V::lanes);
+      }
+    };
+    const auto size = [&](int d) { return s.end[d][p[d]] - s.begin[d][p[d]]; };
+    const Int count = size(0) * size(1) * size(2);
+    if (kPropagate && size(0) == 1 && size(1) == 2 && size(2) == 2) {  // most pools
+      const Int i = (s.begin[0][p[0]] * s.in[1] + s.begin[1][p[1]]) * s.in[2] + s.begin[2][p[2]];
+      all_channels([&](const auto& f) { f(i), f(i + 1), f(i + s.in[2]), f(i + s.in[2] + 1); });
+      return;
     }
-    if (const Int n = channels - c; n > 0) {
-      const auto [best, winner] =
-          winners<T, kPropagate, kIndex>([&](Int i) { return V::load_some(x + i * channels + c, n); }, each);
-      best.store_some(to + c, n);
-      if constexpr (kIndex) put_places(winner, c, n);
-    }
+    constexpr Int most = 64;
+    Int few[most];
+    const PoolBuffer<Int> many(count > most ? count : 0);
+    Int *const list = count > most ? many.get() : few, *next = list;
+    window(s, p, [&](Int number) { *next++ = number; });
+    all_channels([&](const auto& f) {
+      for (Int i = 0; i < count; ++i) f(list[i]);
+    });
   });
 }
 

@@ -41,6 +41,9 @@ Kernels make_table() {
   k.conv_pack = cpu_impl::conv_pack;
   k.conv_grad_input = cpu_impl::conv_grad_input;
   k.conv_grad_weight = cpu_impl::conv_grad_weight;
+  k.takes_picks = cpu_impl::takes_picks;
+  k.picks_grad_input = cpu_impl::picks_grad_input;
+  k.picks_grad_weight = cpu_impl::picks_grad_weight;
   k.max_pool = cpu_impl::max_pool;
   k.max_pool_grad = cpu_impl::max_pool_grad;
   k.pool_gather = cpu_impl::pool_gather;

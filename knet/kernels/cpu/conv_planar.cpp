@@ -1,0 +1,236 @@
+// Convolutions of small images with few input channels whose lines are whole vectors long: neighbouring
+// positions of a line are the lanes, so that no lane is lost when the channels do not fill vectors. Each
+// image is copied with its padding, a plane for every channel, where it is not stored so already; a block of
+// vectors of positions times four output channels stays in registers while the taps go by, and is turned to
+// channels last when it is written. Compiled for each instruction set.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "knet/base/threads.hpp"
+#include "knet/device/pool.hpp"
+#include "knet/kernels/cpu/cpu_conv.hpp"
+#include "knet/kernels/cpu/cpu_elementwise.hpp"
+#include "knet/kernels/cpu/gemm.hpp"
+#include "knet/kernels/cpu/image.hpp"
+#include "knet/kernels/cpu/targets.hpp"
+
+#ifndef KNET_CONV_PLANAR_TILE  // once, not for every target
+#define KNET_CONV_PLANAR_TILE
+namespace knet::cpu_impl::planar {
+
+using Int = std::int64_t;
+
+constexpr int group = 4;  // output channels of a tile
+constexpr int most_vectors =
+    3;  // of positions: with four channels 12 sums, which leaves registers for the rest
+
+/// Some vectors of positions and a group of output channels.
+struct Tile {
+  const float* x[most_vectors];  ///< what the first tap of a vector's first position reads
+  float* y[most_vectors];        ///< the result of that position
+  Int positions, channels;       ///< from one position's result to the next; of this group
+  const Int* offset;             ///< of every tap from the first
+  Int taps;
+  const float *weight, *bias;  ///< [taps][group], [group]
+  bool relu;
+};
+struct Loops {
+  Int lanes;
+  void (*tile[most_vectors])(const Tile&);  ///< of 1, 2, 3 vectors
+};
+
+}  // namespace knet::cpu_impl::planar
+#endif
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "knet/kernels/cpu/conv_planar.cpp"
+#include "hwy/foreach_target.h"
+// After foreach_target.
+#include "knet/kernels/cpu/vec-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace knet::cpu_impl::planar::HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using V = simd::HWY_NAMESPACE::Vec<float>;
+
+template <int N>
+void tile(const Tile& t) {
+  V sum[group][N];
+  for (int c = 0; c < group; ++c) {
+    for (int v = 0; v < N; ++v) sum[c][v] = V::set(t.bias[c]);
+  }
+  const float* w = t.weight;
+  for (Int k = 0; k < t.taps; ++k, w += group) {
+    const Int at = t.offset[k];
+    V x[N];
+    for (int v = 0; v < N; ++v) x[v] = V::load(t.x[v] + at);
+    for (int c = 0; c < group; ++c) {
+      const auto weight = V::set(w[c]);
+      for (int v = 0; v < N; ++v) sum[c][v] = fma(weight, x[v], sum[c][v]);
+    }
+  }
+  for (int v = 0; v < N; ++v) {
+    if (t.relu) {
+      for (int c = 0; c < group; ++c) sum[c][v] = select(sum[c][v] < 0.0, V::zero(), sum[c][v]);
+    }
+    HWY_ALIGN float turned[group * V::lanes];  // [positions][channels]
+    hn::StoreInterleaved4(sum[0][v].v, sum[1][v].v, sum[2][v].v, sum[3][v].v, V::D(), turned);
+    float* y = t.y[v];
+    if (t.channels == group) {
+      for (Int i = 0; i < V::lanes; ++i, y += t.positions)
+        std::memcpy(y, turned + i * group, group * sizeof(float));
+    } else {
+      for (Int i = 0; i < V::lanes; ++i, y += t.positions) std::copy_n(turned + i * group, t.channels, y);
+    }
+  }
+}
+
+Loops loops() { return {V::lanes, {tile<1>, tile<2>, tile<3>}}; }
+
+}  // namespace
+}  // namespace knet::cpu_impl::planar::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace knet::cpu_impl {
+namespace planar {
+HWY_EXPORT(loops);
+const Loops& best() {
+  static const Loops l = HWY_DYNAMIC_DISPATCH(loops)();
+  return l;
+}
+
+/// The lines that some output lines of an image read, a plane for each channel.
+class Planes {
+ public:
+  Planes(const ConvShape& s, const Image<const float>& x, Int rows)
+      : s_(s),
+        x_(x),
+        height_((rows - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] + 1),
+        width_(s.out[2] + (s.kernel[2] - 1) * s.dilation[2]),
+        in_place_(x.at[2] == 1 && s.pad[1] == 0 && s.pad[2] == 0 && width_ <= s.in[2] &&
+                  (s.out[1] - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] < s.in[1]),
+        copy_(in_place_ ? 0 : s.in_channels * height_ * width_) {}
+
+  /// Of every tap from the first, in the order (channel, height, width).
+  std::vector<Int, memory::Allocator<Int>> offsets() const {
+    std::vector<Int, memory::Allocator<Int>> all;
+    for (Int c = 0; c < s_.in_channels; ++c) {
+      for (Int h = 0; h < s_.kernel[1]; ++h) {
+        for (Int w = 0; w < s_.kernel[2]; ++w)
+          all.push_back(c * plane() + h * s_.dilation[1] * line() + w * s_.dilation[2]);
+      }
+    }
+    return all;
+  }
+  Int line() const { return in_place_ ? x_.at[1] : width_; }
+  /// What the first tap of output line `row` of image n reads; the lines of the rows after it follow.
+  const float* at(Int n, Int row) {
+    const float* const from = x_.data + n * x_.image;
+    const Int first = row * s_.stride[1] - s_.pad[1];
+    if (in_place_) return from + first * x_.at[1];
+    for (Int h = 0; h < height_; ++h) {
+      float* const to = copy_.get() + h * width_;
+      if (first + h < 0 || first + h >= s_.in[1]) {
+        for (Int c = 0; c < s_.in_channels; ++c) std::fill_n(to + c * plane(), width_, 0.f);
+      } else {
+        copy_line(from + (first + h) * x_.at[1], to);
+      }
+    }
+    return copy_.get();
+  }
+
+ private:
+  Int plane() const { return in_place_ ? x_.channel : height_ * width_; }
+  void copy_line(const float* from, float* to) const {
+    const Int low = std::min(s_.pad[2], width_), high = std::clamp(s_.in[2] + s_.pad[2], low, width_);
+    for (Int c = 0; c < s_.in_channels; ++c) {
+      std::fill_n(to + c * plane(), low, 0.f);
+      std::fill_n(to + c * plane() + high, width_ - high, 0.f);
+    }
+    for (Int w = low; w < high; ++w, from += x_.at[2]) {
+      for (Int c = 0; c < s_.in_channels; ++c) to[c * plane() + w] = from[c * x_.channel];
+    }
+  }
+
+  const ConvShape& s_;
+  const Image<const float>& x_;
+  Int height_, width_;
+  bool in_place_;
+  PoolBuffer<float> copy_;
+};
+
+Int groups_of(const ConvShape& s) { return (s.out_channels + group - 1) / group; }
+
+/// All tiles of output lines [0, rows), whose first input is at x.
+void lines(const ConvShape& s, const float* x, Int line, Int rows, Tile t, const float* weights,
+           const float* bias, float* y) {
+  const Int lanes = best().lanes, vectors = (s.out[2] + lanes - 1) / lanes, all = rows * vectors;
+  for (Int g = 0; g < groups_of(s); ++g) {
+    t.weight = weights + g * t.taps * group;
+    t.bias = bias + g * group;
+    t.channels = std::min<Int>(group, s.out_channels - g * group);
+    for (Int i = 0; i < all;) {
+      const Int left = all - i, take = left == 4 ? 2 : std::min<Int>(left, most_vectors);
+      for (Int v = 0; v < take; ++v, ++i) {
+        // The last vector of a line takes some positions once more.
+        const Int row = i / vectors, from = std::min(i % vectors * lanes, s.out[2] - lanes);
+        t.x[v] = x + row * s.stride[1] * line + from;
+        t.y[v] = y + (row * s.out[2] + from) * s.out_channels + g * group;
+      }
+      best().tile[take - 1](t);
+    }
+  }
+}
+
+}  // namespace planar
+
+bool has_planar(const ConvShape& s, std::int64_t other_width) {
+  const std::int64_t lanes = planar::best().lanes, vectors = (s.out[2] + lanes - 1) / lanes;
+  if (s.in[0] != 1 || s.out[0] != 1 || s.kernel[0] != 1 || s.stride[2] != 1 || s.out[2] < lanes) return false;
+  return vectors * lanes * planar::groups_of(s) * planar::group < s.out[2] * other_width;
+}
+
+void conv_planar(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
+  using namespace planar;
+  const Image<const float> x = image<const float>(ax);
+  // A few images are cut into parts, each with its own copy.
+  const Int rows = s.n >= 8 ? s.out[1] : (s.out[1] + 7) / 8, parts = (s.out[1] + rows - 1) / rows;
+  const auto offsets = Planes(s, x, rows).offsets();
+  const Int taps = static_cast<Int>(offsets.size()), size = groups_of(s) * group;
+  const PoolBuffer<float> weights(taps * size), bias(size);
+  std::fill_n(weights.get(), taps * size, 0.f);
+  std::fill_n(bias.get(), size, 0.f);
+  if (e.bias) std::copy_n(static_cast<const float*>(e.bias), s.out_channels, bias.get());
+  for (Int o = 0; o < s.out_channels; ++o) {
+    float* to = weights.get() + o / group * group * taps + o % group;
+    for (Int c = 0; c < s.in_channels; ++c) {
+      for (Int h = 0; h < s.kernel[1]; ++h) {
+        const float* from = w.as<float>() + o * w.stride[0] + c * w.stride[1] + h * w.stride[3];
+        for (Int k = 0; k < s.kernel[2]; ++k, to += group) *to = from[k * w.stride[4]];
+      }
+    }
+  }
+  const Int work = rows * s.out[2] * taps * s.out_channels;
+  parallel_for(s.n * parts, std::max<Int>(1, 200'000 / std::max<Int>(1, work)), [&](Int b, Int end) {
+    Planes planes(s, x, rows);
+    Tile t{};
+    t.positions = s.out_channels, t.offset = offsets.data(), t.taps = taps;
+    t.relu = e.activation == Unary::relu;
+    for (; b < end; ++b) {
+      const Int row = b % parts * rows, count = std::min(rows, s.out[1] - row),
+                line = s.out[2] * s.out_channels;
+      float* const y = ay.as<float>() + (b / parts * s.out[1] + row) * line;
+      lines(s, planes.at(b / parts, row), planes.line(), count, t, weights.get(), bias.get(), y);
+      if (e.activation != Unary::identity && e.activation != Unary::relu)
+        apply_activation(e.activation, e.alpha, y, 1, count * line, count * line);
+    }
+  });
+}
+
+}  // namespace knet::cpu_impl
+#endif

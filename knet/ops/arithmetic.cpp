@@ -1,5 +1,7 @@
 #include "knet/ops/arithmetic.hpp"
 
+#include <utility>
+
 #include "knet/autograd/record.hpp"
 #include "knet/base/text.hpp"
 #include "knet/ops/elementwise.hpp"
@@ -23,6 +25,16 @@ Tensor operator/(const Tensor& a, const Tensor& b) { return binary(Binary::div, 
 Tensor operator/(const Tensor& a, double b) { return binary(Binary::div, a, b); }
 Tensor operator/(double a, const Tensor& b) { return binary(Binary::div, b, a, true); }
 Tensor operator-(const Tensor& x) { return unary(Unary::neg, x); }
+
+Tensor operator+(Tensor&& a, double b) { return binary(Binary::add, std::move(a), b); }
+Tensor operator+(double a, Tensor&& b) { return binary(Binary::add, std::move(b), a); }
+Tensor operator-(Tensor&& a, double b) { return binary(Binary::sub, std::move(a), b); }
+Tensor operator-(double a, Tensor&& b) { return binary(Binary::sub, std::move(b), a, true); }
+Tensor operator*(Tensor&& a, double b) { return binary(Binary::mul, std::move(a), b); }
+Tensor operator*(double a, Tensor&& b) { return binary(Binary::mul, std::move(b), a); }
+Tensor operator/(Tensor&& a, double b) { return binary(Binary::div, std::move(a), b); }
+Tensor operator/(double a, Tensor&& b) { return binary(Binary::div, std::move(b), a, true); }
+Tensor operator-(Tensor&& x) { return unary(Unary::neg, std::move(x)); }
 
 Tensor operator<(const Tensor& a, const Tensor& b) { return binary(Binary::lt, a, b); }
 Tensor operator<(const Tensor& a, double b) { return binary(Binary::lt, a, b); }

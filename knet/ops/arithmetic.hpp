@@ -20,6 +20,16 @@ Tensor operator/(const Tensor&, double);
 Tensor operator/(double, const Tensor&);
 Tensor operator-(const Tensor&);
 inline Tensor operator+(const Tensor& x) { return x; }
+// Of a value that nobody keeps, as in x * 2 + 1: the result takes over its memory.
+Tensor operator+(Tensor&&, double);
+Tensor operator+(double, Tensor&&);
+Tensor operator-(Tensor&&, double);
+Tensor operator-(double, Tensor&&);
+Tensor operator*(Tensor&&, double);
+Tensor operator*(double, Tensor&&);
+Tensor operator/(Tensor&&, double);
+Tensor operator/(double, Tensor&&);
+Tensor operator-(Tensor&&);
 
 // Comparisons give boolean tensors; nothing flows back through them.
 Tensor operator<(const Tensor&, const Tensor&);

@@ -1,5 +1,8 @@
 #include "knet/ops/elementwise.hpp"
 
+#include <utility>
+
+#include "knet/autograd/layer_call.hpp"
 #include "knet/autograd/record.hpp"
 #include "knet/autograd/tape.hpp"
 #include "knet/base/text.hpp"
@@ -52,6 +55,34 @@ const Traits traits = [] {
   return t;
 }();
 
+/// May a result be written over x, if its caller does not need x any more? Who watches the tape tells values
+/// apart by their memory.
+bool reusable(const Tensor& x) {
+  return TensorAccess::sole_owner(x) && x.is_contiguous() && is_floating(x.dtype()) && !tape::watched();
+}
+/// In a backward function that is run once: where the gradient of the input may be written, dy or else y,
+/// which goes with it. Empty: neither.
+Tensor over(const Tensor& dy, const Tensor& y) {
+  if (tape::state.on) return {};
+  if (reusable(dy)) return dy;
+  return y && reusable(y) && y.dtype() == dy.dtype() ? y : Tensor();
+}
+/// dy s. One number that stands for all of them stays one.
+Tensor times(const Tensor& dy, double s) {
+  if (tape::state.on) return dy * s;
+  if (reusable(dy)) {
+    kernels(dy.device()).binary_scalar(Binary::mul, array(dy), s, false, array(dy));
+    return dy;
+  }
+  bool one = dy.numel() > 1;
+  for (int i = 0; i < dy.ndim(); ++i) one = one && (dy.strides()[i] == 0 || dy.size(i) == 1);
+  if (!one) return dy * s;
+  Shape ones;
+  for (int i = 0; i < dy.ndim(); ++i) ones.push(1);
+  const Tensor first = TensorAccess::view(dy, ones, row_major(ones), TensorAccess::offset(dy));
+  return raw::expand("mul", first * s, dy.shape());
+}
+
 }  // namespace
 
 bool grad_uses_x(Unary op) { return traits.x[static_cast<std::size_t>(op)]; }
@@ -64,7 +95,8 @@ Tensor unary_grad(Unary op, fn::Params p, const Tensor& x, const Tensor& y, cons
     return dy * d;
   }
   const Tensor& form = y ? y : x;
-  Tensor dx = raw::empty_like(form, dy.dtype());
+  Tensor dx = over(dy, form);
+  if (!dx) dx = raw::empty_like(form, dy.dtype());
   Array none;
   none.dtype = dy.dtype();
   kernels(dx.device())
@@ -72,9 +104,9 @@ Tensor unary_grad(Unary op, fn::Params p, const Tensor& x, const Tensor& y, cons
   return dx;
 }
 
-Tensor unary(Unary op, const Tensor& x, double a, double b) {
-  check_unary(op, x);
-  Tensor y = raw::empty_like(x, gives_boolean(op) ? boolean : x.dtype());
+namespace {
+/// y = op(x), written and recorded; y may be a second name of x's memory.
+Tensor unary_into(Tensor y, Unary op, const Tensor& x, double a, double b) {
   kernels(x.device()).unary(op, a, b, array(x), array(y));
   if (gives_boolean(op)) return y;
   if (Node* n = track(y, fn::name_of(op), {&x})) {
@@ -88,6 +120,22 @@ Tensor unary(Unary op, const Tensor& x, double a, double b) {
       n->backward([=](const Tensor& dy, Gradients& g) { g.add(0, unary_grad(op, p, {}, y, dy)); });
   }
   return y;
+}
+Tensor same_memory(const Tensor& x) {
+  return TensorAccess::view(x, x.shape(), x.strides(), TensorAccess::offset(x));
+}
+}  // namespace
+
+Tensor unary(Unary op, const Tensor& x, double a, double b) {
+  check_unary(op, x);
+  return unary_into(raw::empty_like(x, gives_boolean(op) ? boolean : x.dtype()), op, x, a, b);
+}
+Tensor unary(Unary op, Tensor&& x, double a, double b) {
+  check_unary(op, x);
+  if (gives_boolean(op) || !reusable(x) || (tracked(x) && grad_uses_x(op)))
+    return unary(op, std::as_const(x), a, b);
+  const Tensor old = std::move(x);  // its name must not count as an owner in the rest of the expression
+  return unary_into(same_memory(old), op, old, a, b);
 }
 
 Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
@@ -142,10 +190,10 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   return y;
 }
 
-Tensor binary(Binary op, const Tensor& x, double s, bool scalar_first) {
-  check_defined(fn::name_of(op), x);
-  check_operand(op, x);
-  Tensor y = raw::empty_like(x, is_comparison(op) ? boolean : x.dtype());
+namespace {
+/// y = op(x, s), written and recorded; y may be a second name of x's memory, except for operators whose
+/// derivative reads x.
+Tensor binary_into(Tensor y, Binary op, const Tensor& x, double s, bool scalar_first) {
   kernels(x.device()).binary_scalar(op, array(x), s, scalar_first, array(y));
   if (is_comparison(op)) return y;
   Node* n = track(y, fn::name_of(op), {&x});
@@ -155,7 +203,7 @@ Tensor binary(Binary op, const Tensor& x, double s, bool scalar_first) {
     case Binary::sub:
       n->backward([scalar_first](const Tensor& dy, Gradients& g) { g.add(0, scalar_first ? -dy : dy); });
       break;
-    case Binary::mul: n->backward([s](const Tensor& dy, Gradients& g) { g.add(0, dy * s); }); break;
+    case Binary::mul: n->backward([s](const Tensor& dy, Gradients& g) { g.add(0, times(dy, s)); }); break;
     default:
       n->backward([op, x, y, s, scalar_first](const Tensor& dy, Gradients& g) {
         const fn::Value c{full_like(x, s)}, v{x}, r{y};
@@ -165,6 +213,24 @@ Tensor binary(Binary op, const Tensor& x, double s, bool scalar_first) {
       });
   }
   return y;
+}
+void check_scalar(Binary op, const Tensor& x) {
+  check_defined(fn::name_of(op), x);
+  check_operand(op, x);
+}
+}  // namespace
+
+Tensor binary(Binary op, const Tensor& x, double s, bool scalar_first) {
+  check_scalar(op, x);
+  return binary_into(raw::empty_like(x, is_comparison(op) ? boolean : x.dtype()), op, x, s, scalar_first);
+}
+Tensor binary(Binary op, Tensor&& x, double s, bool scalar_first) {
+  check_scalar(op, x);
+  const bool linear = op == Binary::add || op == Binary::sub || op == Binary::mul;
+  if (!reusable(x) || (!linear && (is_comparison(op) || tracked(x))))
+    return binary(op, std::as_const(x), s, scalar_first);
+  const Tensor old = std::move(x);
+  return binary_into(same_memory(old), op, old, s, scalar_first);
 }
 
 }  // namespace knet::detail

@@ -12,6 +12,9 @@ Tensor unary_grad(Unary op, fn::Params p, const Tensor& x, const Tensor& y, cons
 Tensor binary(Binary op, const Tensor& a, const Tensor& b);
 /// op(x, s), or op(s, x) when scalar_first.
 Tensor binary(Binary op, const Tensor& x, double s, bool scalar_first = false);
+/// The same for a value that nobody keeps: its memory becomes the result's, where x itself is not needed.
+Tensor unary(Unary op, Tensor&& x, double a = 0, double b = 0);
+Tensor binary(Binary op, Tensor&& x, double s, bool scalar_first = false);
 /// Does the derivative of a one-element function read x, read y?
 bool grad_uses_x(Unary);
 bool grad_uses_y(Unary);

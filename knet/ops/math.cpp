@@ -1,5 +1,7 @@
 #include "knet/ops/math.hpp"
 
+#include <utility>
+
 #include "knet/ops/elementwise.hpp"
 
 namespace knet {
@@ -44,5 +46,8 @@ Tensor trunc(const Tensor& x) { return unary(Unary::trunc, x); }
 Tensor isnan(const Tensor& x) { return unary(Unary::is_nan, x); }
 Tensor isinf(const Tensor& x) { return unary(Unary::is_inf, x); }
 Tensor isfinite(const Tensor& x) { return unary(Unary::is_finite, x); }
+
+Tensor exp(Tensor&& x) { return unary(Unary::exp, std::move(x)); }
+Tensor tanh(Tensor&& x) { return unary(Unary::tanh, std::move(x)); }
 
 }  // namespace knet

@@ -58,4 +58,8 @@ Tensor isnan(const Tensor&);
 Tensor isinf(const Tensor&);
 Tensor isfinite(const Tensor&);
 
+// Of a value that nobody keeps, as in tanh(x + 1): the result takes over its memory.
+Tensor exp(Tensor&&);
+Tensor tanh(Tensor&&);
+
 }  // namespace knet

@@ -179,4 +179,61 @@ TEST_F(TapeTest, GradcheckFindsAWrongGradient) {
   EXPECT_FALSE(report);
   EXPECT_NE(report.worst.find("w["), std::string::npos) << report.worst;
 }
+Tensor numbers(const std::vector<float>& v) { return Tensor(v, {static_cast<std::int64_t>(v.size())}); }
+
+// x * 2 + 1 needs one block of memory; what somebody keeps stays as it is.
+TEST(Temporaries, GiveTheirMemory) {
+  const Tensor x = numbers({1, 2, 3});
+  Tensor t = x * 2;
+  const float* const memory = t.data<float>();
+  const Tensor alone = knet::exp(-(std::move(t) + 1));
+  EXPECT_EQ(alone.data<float>(), memory);
+  EXPECT_TRUE(allclose(alone, numbers({0.049787068f, 0.0067379470f, 0.00091188197f})));
+
+  Tensor kept = x * 2;
+  const Tensor other = kept, part = kept.narrow(0, 1, 2);
+  EXPECT_TRUE(allclose(std::move(kept) - 1, numbers({1, 3, 5})));
+  EXPECT_TRUE(allclose(other, numbers({2, 4, 6})));
+  EXPECT_TRUE(allclose(part, numbers({4, 6})));
+  EXPECT_TRUE(
+      allclose((2.0 / (x * 2).reshape({3, 1}).expand({3, 2})).select(1, 0), numbers({1, 0.5f, 1.f / 3})));
+
+  // What is computed while the tape is off is a constant.
+  const Param p = x;
+  const Tape tape = diff([&] {
+    Tensor u = p * 2, constant;
+    {
+      const NoGrad off;
+      constant = std::move(u) * 3;
+    }
+    return sum(p * constant);
+  });
+  EXPECT_TRUE(allclose(tape.grad(p), numbers({6, 12, 18})));
+}
+TEST(Temporaries, HaveTheGradientsOfNamedValues) {
+  seed(1);
+  Param x = randn({3, 4}, f64);
+  const Tensor w = rand({3, 4}, f64);
+  const auto short_form = [&] { return knet::tanh(-(2 * (1.5 - (x * 3 - 1) / 7.0)) + w) * 0.3 / 5; };
+  const auto long_form = [&] {
+    const Tensor a = x * 3, b = a - 1, c = b / 7.0, d = 1.5 - c, e = 2 * d, f = -e, g = f + w,
+                 h = knet::tanh(g), i = h * 0.3, j = i / 5;
+    return j;
+  };
+  const Tape a = diff([&] { return sum(short_form()); }), b = diff([&] { return sum(long_form()); });
+  EXPECT_TRUE(allclose(a.value(), b.value(), 1e-14));
+  EXPECT_TRUE(allclose(a.grad(x), b.grad(x), 1e-13));
+  EXPECT_TRUE(gradcheck(x, [&] { return sum(knet::exp(0.1 * short_form()) * w); }));
+  // The gradient of a gradient.
+  const auto penalty = [&](const auto& form) {
+    const Tape inner = diff([&] { return sum(form() * w); });
+    return sum(square(inner.grad(x)) * 2 + 1);
+  };
+  EXPECT_TRUE(gradcheck(x, [&] { return penalty(short_form); }));
+  EXPECT_TRUE(allclose(diff([&] { return penalty(short_form); }).grad(x),
+                       diff([&] { return penalty(long_form); }).grad(x), 1e-12));
+  // One number that stands for all.
+  EXPECT_TRUE(allclose(diff([&] { return sum(x) * 3; }).grad(x), full({3, 4}, 3, f64)));
+}
+
 }  // namespace

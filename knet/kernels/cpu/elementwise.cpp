@@ -167,9 +167,13 @@ Int grain_of(Binary op) {
 // A buffer of this many elements stands for a strided line.
 constexpr Int chunk = 256;
 
+/// Element `first` and those after it of a line; of one number that is repeated only the first chunk is
+/// written.
 template <class T>
-const T* gathered(const T* p, Int step, Int n, std::array<T, chunk>& buffer) {
+const T* gathered(const T* line, Int first, Int step, Int n, std::array<T, chunk>& buffer) {
+  const T* p = line + first * step;
   if (step == 1) return p;
+  if (step == 0 && first > 0) return buffer.data();
   for (Int i = 0; i < n; ++i) buffer[static_cast<std::size_t>(i)] = p[i * step];
   return buffer.data();
 }
@@ -194,8 +198,7 @@ void dense_pieces(Int grain, const F& f, const Array& y, const In&... inputs) {
         T* const to = y.as<T>() + at[0] + i * step;
         T* const out = step == 1 ? to : buffers[0].data();
         f(out, m,
-          gathered(inputs.template as<const T>() + at[K + 1] + i * lines.step(K + 1), lines.step(K + 1), m,
-                   buffers[K + 1])...);
+          gathered(inputs.template as<const T>() + at[K + 1], i, lines.step(K + 1), m, buffers[K + 1])...);
         if (step != 1) {
           for (Int j = 0; j < m; ++j) to[j * step] = out[j];
         }
@@ -235,12 +238,10 @@ void compare(Binary op, const Array& a, const Array& b, const Array& y) {
       // Strided lines and single values go through buffers, so that there is one loop per comparison.
       std::array<T, chunk> left, right;
       std::array<bool, chunk> result;
-      if (sb == 0) right.fill(*q);
       for (Int i = 0; i < n; i += chunk) {
         const Int m = std::min(chunk, n - i);
         bool* const out = sy == 1 ? r + i : result.data();
-        dense(m, gathered(p + i * sa, sa, m, left),
-              sb == 0 ? right.data() : gathered(q + i * sb, sb, m, right), out);
+        dense(m, gathered(p, i, sa, m, left), gathered(q, i, sb, m, right), out);
         if (sy != 1) {
           for (Int j = 0; j < m; ++j) r[(i + j) * sy] = out[j];
         }
@@ -280,8 +281,8 @@ void unary_grad(Unary op, double a, double b, const Array& x, const Array& y, co
   if (op == Unary::pow && a == 2) op = Unary::square;
   dispatch_float("unary_grad", dy.dtype, [&]<class T>(type<T>) {
     const auto loop = Table<T>::grad();
-    // What is not needed may be anything.
-    const Array &xs = x.data ? x : dy, &ys = y.data ? y : dy;
+    // What is not needed may be anything, best what is read anyway.
+    const Array &xs = x.data ? x : y.data ? y : dy, &ys = y.data ? y : xs;
     dense_pieces<T>(
         grain_of(op),
         [&](T* to, Int n, const T* vx, const T* vy, const T* vdy) { loop(op, a, b, n, vx, vy, vdy, to); }, dx,

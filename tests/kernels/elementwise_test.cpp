@@ -207,7 +207,7 @@ TEST(Copy, DividedIsRoundedOnce) {
   }
   Block bytes = block(DType::u8, {256}), y = block(DType::f32, {256});
   for (int i = 0; i < 256; ++i) bytes.a.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(i);
-  for (float divisor : {1.0f, 255.0f, 127.5f, 0.3f, -7.0f}) {
+  for (float divisor : {1.0f, 255.0f, 127.5f, 0.3f, -7.0f, 1e-39f, 3e38f}) {
     cpu_kernels().copy_divided(bytes.a, static_cast<double>(divisor), y.a);
     for (int i = 0; i < 256; ++i) EXPECT_EQ(y.a.as<float>()[i], static_cast<float>(i) / divisor);
   }

@@ -183,14 +183,15 @@ def differ(a, b):
     return not abs(a - b) <= TOLERANCE * max(abs(a), abs(b))
 
 
-def measure(sides, rounds):
-    """Runs a workload on all sides in turn; sides[label]() gives (ms, check, disturbed)."""
+def measure(sides, rounds, most):
+    """Runs a workload on all sides in turn; sides[label]() gives (ms, check, disturbed). Up to `most` rounds are run
+    to have enough that are not disturbed."""
     for f in sides.values():
         f()  # warm-up, and the caches of both
     samples = {k: Samples() for k in sides}
     checks = {}
     order = list(sides)
-    for done in range(3 * rounds):
+    for done in range(most):
         if done >= rounds and all(len(s.quiet) >= rounds for s in samples.values()):
             break
         for k in order:
@@ -333,7 +334,7 @@ def main():
             else:
                 sides = {"ours": lambda: server.run(name)}
                 sides |= {k: lambda s=s: s.run(name.removesuffix(COMPILED)) for k, s in peers.items()}
-            samples, checks = measure(sides, args.rounds)
+            samples, checks = measure(sides, args.rounds, (2 if args.quick else 3) * args.rounds)
             kept = {k: s.kept(args.rounds) for k, s in samples.items()}
             median = {k: statistics.median(v) for k, v in kept.items()}
             best = min(peers, key=median.get) if peers else None

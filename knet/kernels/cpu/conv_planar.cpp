@@ -39,6 +39,8 @@ struct Tile {
 struct Loops {
   Int lanes;
   void (*tile[most_vectors])(const Tile&);  ///< of 1, 2, 3 vectors
+  /// to[c * plane + i] = from[i * step + c], for four positions and channels at least.
+  void (*turn)(const float* from, Int step, Int positions, Int channels, float* to, Int plane);
 };
 
 }  // namespace knet::cpu_impl::planar
@@ -89,7 +91,30 @@ void tile(const Tile& t) {
   }
 }
 
-Loops loops() { return {V::lanes, {tile<1>, tile<2>, tile<3>}}; }
+void turn(const float* from, Int step, Int positions, Int channels, float* to, Int plane) {
+  const hn::Full128<float> d;
+  const hn::Full128<double> pairs;
+  for (Int next = 0; next < positions; next += 4) {
+    const Int i = std::min(next, positions - 4);  // the last blocks take some once more
+    for (Int next_c = 0; next_c < channels; next_c += 4) {
+      const Int c = std::min(next_c, channels - 4);
+      const float* const p = from + i * step + c;
+      const auto a = hn::LoadU(d, p), b = hn::LoadU(d, p + step), e = hn::LoadU(d, p + 2 * step),
+                 f = hn::LoadU(d, p + 3 * step);
+      const auto ab0 = hn::BitCast(pairs, hn::InterleaveLower(d, a, b)),
+                 ab2 = hn::BitCast(pairs, hn::InterleaveUpper(d, a, b)),
+                 ef0 = hn::BitCast(pairs, hn::InterleaveLower(d, e, f)),
+                 ef2 = hn::BitCast(pairs, hn::InterleaveUpper(d, e, f));
+      float* const q = to + c * plane + i;
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, ab0, ef0)), d, q);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, ab0, ef0)), d, q + plane);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, ab2, ef2)), d, q + 2 * plane);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, ab2, ef2)), d, q + 3 * plane);
+    }
+  }
+}
+
+Loops loops() { return {V::lanes, {tile<1>, tile<2>, tile<3>}, turn}; }
 
 }  // namespace
 }  // namespace knet::cpu_impl::planar::HWY_NAMESPACE
@@ -152,6 +177,8 @@ class Planes {
       std::fill_n(to + c * plane(), low, 0.f);
       std::fill_n(to + c * plane() + high, width_ - high, 0.f);
     }
+    if (x_.channel == 1 && s_.in_channels >= 4 && high - low >= 4)
+      return best().turn(from, x_.at[2], high - low, s_.in_channels, to + low, plane());
     for (Int w = low; w < high; ++w, from += x_.at[2]) {
       for (Int c = 0; c < s_.in_channels; ++c) to[c * plane() + w] = from[c * x_.channel];
     }
@@ -166,22 +193,32 @@ class Planes {
 
 Int groups_of(const ConvShape& s) { return (s.out_channels + group - 1) / group; }
 
-/// All tiles of output lines [0, rows), whose first input is at x.
-void lines(const ConvShape& s, const float* x, Int line, Int rows, Tile t, const float* weights,
-           const float* bias, float* y) {
-  const Int lanes = best().lanes, vectors = (s.out[2] + lanes - 1) / lanes, all = rows * vectors;
+/// Where a vector of positions reads and writes, from the first of an image.
+struct Start {
+  Int x, y;
+};
+using Starts = std::vector<Start, memory::Allocator<Start>>;
+Starts vectors_of(const ConvShape& s, Int line, Int rows) {
+  Starts all;
+  for (Int row = 0; row < rows; ++row) {
+    for (Int next = 0; next < s.out[2]; next += best().lanes) {
+      const Int from = std::min(next, s.out[2] - best().lanes);  // the last takes some positions once more
+      all.push_back({row * s.stride[1] * line + from, (row * s.out[2] + from) * s.out_channels});
+    }
+  }
+  return all;
+}
+
+/// The tiles of some vectors; the first tap of position 0 reads x, its result is y.
+void tiles(const ConvShape& s, const float* x, float* y, const Start* starts, Int vectors, Tile t,
+           const float* weights, const float* bias) {
   for (Int g = 0; g < groups_of(s); ++g) {
     t.weight = weights + g * t.taps * group;
     t.bias = bias + g * group;
     t.channels = std::min<Int>(group, s.out_channels - g * group);
-    for (Int i = 0; i < all;) {
-      const Int left = all - i, take = left == 4 ? 2 : std::min<Int>(left, most_vectors);
-      for (Int v = 0; v < take; ++v, ++i) {
-        // The last vector of a line takes some positions once more.
-        const Int row = i / vectors, from = std::min(i % vectors * lanes, s.out[2] - lanes);
-        t.x[v] = x + row * s.stride[1] * line + from;
-        t.y[v] = y + (row * s.out[2] + from) * s.out_channels + g * group;
-      }
+    for (Int i = 0; i < vectors;) {
+      const Int left = vectors - i, take = left == 4 ? 2 : std::min<Int>(left, most_vectors);
+      for (Int v = 0; v < take; ++v, ++i) t.x[v] = x + starts[i].x, t.y[v] = y + starts[i].y + g * group;
       best().tile[take - 1](t);
     }
   }
@@ -200,7 +237,9 @@ void conv_planar(const ConvShape& s, const Array& ax, const Array& w, const Arra
   const Image<const float> x = image<const float>(ax);
   // A few images are cut into parts, each with its own copy.
   const Int rows = s.n >= 8 ? s.out[1] : (s.out[1] + 7) / 8, parts = (s.out[1] + rows - 1) / rows;
-  const auto offsets = Planes(s, x, rows).offsets();
+  const Planes form(s, x, rows);
+  const auto offsets = form.offsets();
+  const Starts starts = vectors_of(s, form.line(), rows);
   const Int taps = static_cast<Int>(offsets.size()), size = groups_of(s) * group;
   const PoolBuffer<float> weights(taps * size), bias(size);
   std::fill_n(weights.get(), taps * size, 0.f);
@@ -225,7 +264,8 @@ void conv_planar(const ConvShape& s, const Array& ax, const Array& w, const Arra
       const Int row = b % parts * rows, count = std::min(rows, s.out[1] - row),
                 line = s.out[2] * s.out_channels;
       float* const y = ay.as<float>() + (b / parts * s.out[1] + row) * line;
-      lines(s, planes.at(b / parts, row), planes.line(), count, t, weights.get(), bias.get(), y);
+      const Int vectors = static_cast<Int>(starts.size()) / rows * count;
+      tiles(s, planes.at(b / parts, row), y, starts.data(), vectors, t, weights.get(), bias.get());
       if (e.activation != Unary::identity && e.activation != Unary::relu)
         apply_activation(e.activation, e.alpha, y, 1, count * line, count * line);
     }

@@ -308,7 +308,7 @@ def main():
     if max(thread_counts) > cores:
         warnings.append(f"{max(thread_counts)} threads on {cores} processors")
 
-    print(f"{'workload':26}{'threads':>8}{'ours':>11}{peer_title or '':>17}{'ratio':>7}"
+    print(f"{'workload':26}{'threads':>8}{'ours':>11}{peer_title or '':>17}{'ratio':>7}{'fastest':>9}"
           f"{'GFLOP/s':>9}{'of peak':>9}{'ceiling':>9}  peer's setting")
     for threads in thread_counts:
         fma = subprocess.run([str(programs / "bench_peak"), "--fma", "--threads", str(threads)], text=True,
@@ -338,17 +338,18 @@ def main():
             kept = {k: s.kept(args.rounds) for k, s in samples.items()}
             median = {k: statistics.median(v) for k, v in kept.items()}
             best = min(peers, key=median.get) if peers else None
+            fastest = min(min(samples[k].all) for k in peers) / min(samples["ours"].all) if best else None
             wrong = [k for k in peers if differ(checks["ours"], checks[k])]
             ms = median["ours"]
             peer_ms = median[best] if best else None
             flops = FLOPS.get(name.removesuffix(COMPILED))
             rate = flops / ms / 1e6 if flops else None
             print(f"{name:26}{threads:8}{short(ms):>11}{short(peer_ms) if best else '':>17}"
-                  f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{rate:.0f}' if rate else '-':>9}"
+                  f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{fastest:.2f}' if best else '':>9}{f'{rate:.0f}' if rate else '-':>9}"
                   f"{f'{100 * rate / peak:.0f} %' if rate else '-':>9}"
                   f"{number(peer_ms * peak * 1e6 / flops if best and flops else None):>9}  {best or ''}", flush=True)
             rows.append({"name": name, "threads": threads, "ours_ms": ms, "peer": peer_title, "peer_ms": peer_ms,
-                         "ratio": peer_ms / ms if best else None, "gflops": rate, "peak_gflops": peak})
+                         "ratio": peer_ms / ms if best else None, "ratio_fastest": fastest, "gflops": rate, "peak_gflops": peak})
             if wrong:
                 failed = True
                 print(f"  DIFFERENT RESULTS: ours {checks['ours']:.9g}, "
@@ -367,7 +368,7 @@ def main():
                                     f"over {100 * spread:.0f} % of the median")
         for s in (server, *all_peers.values()):
             s.close()
-        print(f"{'machine, f32 multiply-adds':26}{threads:8}{'':35}{peak:9.0f}{'100 %':>9}", flush=True)
+        print(f"{'machine, f32 multiply-adds':26}{threads:8}{'':44}{peak:9.0f}{'100 %':>9}", flush=True)
     if warnings:
         print("\nThe machine was not quiet; trust these figures less:")
         for w in warnings:

@@ -60,11 +60,12 @@ HWY_INLINE auto winners(const Load& load, const Each& each) {
       first = false;
       return;
     }
-    if constexpr (kPropagate && !kIndex) {
-      best = max(v, best);  // that of vec-inl.hpp: a NaN in v wins, one in best stays
+    if constexpr (kPropagate) {
+      const auto stays = hn::Or(v <= best, is_nan(best));
+      best = select(stays, best, v);
+      if constexpr (kIndex) winner = hn::IfThenElse(hn::RebindMask(di, stays), winner, me);
     } else {
-      const auto none = is_nan(kPropagate ? v : best);
-      const auto over = hn::Or(v > best, hn::AndNot(is_nan(kPropagate ? best : v), none));
+      const auto over = hn::Or(v > best, hn::AndNot(is_nan(v), is_nan(best)));
       best = select(over, v, best);
       if constexpr (kIndex) winner = hn::IfThenElse(hn::RebindMask(di, over), me, winner);
     }

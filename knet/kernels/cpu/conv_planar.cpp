@@ -52,6 +52,14 @@ struct Loops {
 // After foreach_target.
 #include "knet/kernels/cpu/vec-inl.hpp"
 
+#ifndef KNET_UNROLL_ALL
+#ifdef __clang__
+#define KNET_UNROLL_ALL _Pragma("clang loop unroll(full)")
+#else
+#define KNET_UNROLL_ALL _Pragma("GCC unroll 32")
+#endif
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::planar::HWY_NAMESPACE {
 namespace {
@@ -62,31 +70,43 @@ using V = simd::HWY_NAMESPACE::Vec<float>;
 template <int N>
 void tile(const Tile& t) {
   V sum[group][N];
+  KNET_UNROLL_ALL
   for (int c = 0; c < group; ++c) {
-    for (int v = 0; v < N; ++v) sum[c][v] = V::set(t.bias[c]);
+    const auto bias = V::set(t.bias[c]);
+    KNET_UNROLL_ALL
+    for (int v = 0; v < N; ++v) sum[c][v] = bias;
   }
   const float* w = t.weight;
   for (Int k = 0; k < t.taps; ++k, w += group) {
     const Int at = t.offset[k];
     V x[N];
+    KNET_UNROLL_ALL
     for (int v = 0; v < N; ++v) x[v] = V::load(t.x[v] + at);
+    KNET_UNROLL_ALL
     for (int c = 0; c < group; ++c) {
       const auto weight = V::set(w[c]);
+      KNET_UNROLL_ALL
       for (int v = 0; v < N; ++v) sum[c][v] = fma(weight, x[v], sum[c][v]);
     }
   }
-  for (int v = 0; v < N; ++v) {
-    if (t.relu) {
-      for (int c = 0; c < group; ++c) sum[c][v] = select(sum[c][v] < 0.0, V::zero(), sum[c][v]);
+  if (t.relu) {
+    KNET_UNROLL_ALL
+    for (int c = 0; c < group; ++c) {
+      KNET_UNROLL_ALL
+      for (int v = 0; v < N; ++v) sum[c][v] = select(sum[c][v] < 0.0, V::zero(), sum[c][v]);
     }
-    HWY_ALIGN float turned[group * V::lanes];  // [positions][channels]
-    hn::StoreInterleaved4(sum[0][v].v, sum[1][v].v, sum[2][v].v, sum[3][v].v, V::D(), turned);
+  }
+  HWY_ALIGN float turned[N][group * V::lanes];  // [positions][channels]
+  KNET_UNROLL_ALL
+  for (int v = 0; v < N; ++v)
+    hn::StoreInterleaved4(sum[0][v].v, sum[1][v].v, sum[2][v].v, sum[3][v].v, V::D(), turned[v]);
+  for (int v = 0; v < N; ++v) {
     float* y = t.y[v];
     if (t.channels == group) {
       for (Int i = 0; i < V::lanes; ++i, y += t.positions)
-        std::memcpy(y, turned + i * group, group * sizeof(float));
+        std::memcpy(y, turned[v] + i * group, group * sizeof(float));
     } else {
-      for (Int i = 0; i < V::lanes; ++i, y += t.positions) std::copy_n(turned + i * group, t.channels, y);
+      for (Int i = 0; i < V::lanes; ++i, y += t.positions) std::copy_n(turned[v] + i * group, t.channels, y);
     }
   }
 }

@@ -30,7 +30,8 @@ def lstm(tokens, features, hidden, gates=4):
 MLP = 2 * (784 * 100 + 100 * 50 + 50 * 10)
 CNN = conv(100, 24, 5, 1, 12) + conv(100, 8, 5, 12, 12) + 200 * (192 * 13 + 13 * 10)
 LENET = conv(100, 24, 5, 1, 20) + conv(100, 8, 5, 20, 50) + 200 * (800 * 500 + 500 * 10)
-RESNET18, RESNET50 = 3.628e9, 8.178e9  # an image of 224 x 224
+RESNET18, RESNET50, GOOGLENET = 3.628e9, 8.178e9, 2.996e9  # an image of 224 x 224
+INCEPTION3 = 11.426e9  # an image of 299 x 299
 S2S = lstm(64 * 15, 9, 128) + lstm(64 * 16, 9, 128) + 2 * 64 * 16 * 128 * 11
 LSTM2 = 2 * lstm(32 * 64, 256, 256)
 GRU = lstm(32 * 64, 256, 256, 3)
@@ -70,6 +71,8 @@ FLOPS = {
     "resnet18_train_8": 8 * 3 * RESNET18 - conv(8, 112, 7, 3, 64),
     "resnet50_infer_1": RESNET50,
     "resnet50_infer_8": 8 * RESNET50,
+    "googlenet_infer_1": GOOGLENET,
+    "inception_v3_infer_1": INCEPTION3,
     "matmul_64": 2 * 64**3,
     "matmul_256": 2 * 256**3,
     "matmul_1024": 2 * 1024**3,
@@ -89,7 +92,7 @@ if " avx512vl " in pathlib.Path("/proc/cpuinfo").read_text():
     # without this LibTorch uses AVX2 in most element-wise operators
     PEER_SETTINGS["malloc+avx512"] = {**KEEP_MEMORY, "ATEN_CPU_CAPABILITY": "avx512"}
 # Workloads with images: the fastest of these two settings of the peer's memory order counts as well.
-IMAGES = ("cnn_", "lenet_", "resnet", "mac_")
+IMAGES = ("cnn_", "lenet_", "resnet", "googlenet_", "inception_", "dcgan_", "mac_")
 CHANNELS_LAST = {"malloc+last": {**KEEP_MEMORY, "KNET_BENCH_CHANNELS_LAST": "1"}}
 # Our workloads of this name are plans made by compile(); the peer runs the workload without it.
 COMPILED = "_compiled"

@@ -79,6 +79,46 @@ Workload inference(M model, Shape image, bool compiled = false) {
   return w;
 }
 
+// The log losses that examples/dcgan.cpp uses; the noise is given.
+Workload dcgan_step() {
+  struct State {
+    models::DCGenerator g;
+    models::DCDiscriminator d;
+    Tensor x = tensor(bench::uniform(20, 32 * 784, -1, 1), {32, 1, 28, 28}),
+           z1 = tensor(bench::uniform(21, 32 * 100, -1.7, 1.7), {32, 100}),
+           z2 = tensor(bench::uniform(22, 32 * 100, -1.7, 1.7), {32, 100});
+    ours::Start start_g, start_d;
+    std::vector<Param*> d_params;
+    std::optional<Optimizer> opt_g, opt_d;
+    double jd = 0, jg = 0;
+  };
+  auto s = std::make_shared<State>();
+  for (Param& p : params(s->d)) s->d_params.push_back(&p);
+  Workload w;
+  w.reset = [s] {
+    s->start_g(s->g), s->start_d(s->d);
+    s->opt_g.emplace(s->g, Adam{.lr = 2e-4, .beta1 = 0.5});
+    s->opt_d.emplace(s->d, Adam{.lr = 2e-4, .beta1 = 0.5});
+  };
+  w.step = [s] {
+    Tensor fake;
+    {
+      const Mode train(true);
+      fake = s->g(s->z1);
+    }
+    const Tape jd = diff([&] { return -mean(log_sigm(s->d(s->x))) - mean(log_sigm(-s->d(fake))); });
+    s->opt_d->step(jd);
+    for (Param* p : s->d_params) p->freeze();
+    const Tape jg = diff([&] { return -mean(log_sigm(s->d(s->g(s->z2)))); });
+    s->opt_g->step(jg);
+    for (Param* p : s->d_params) p->freeze(false);
+    s->jd = jd.item(), s->jg = jg.item();
+  };
+  w.check = [s] { return s->jd + s->jg; };
+  w.check_steps = 1;  // Adam makes of small differences large ones
+  return w;
+}
+
 }  // namespace
 
 void ours::add_vision(std::vector<bench::Entry>& all) {
@@ -96,6 +136,9 @@ void ours::add_vision(std::vector<bench::Entry>& all) {
   all.push_back({"resnet50_infer_1", [=] { return inference(resnet50(), {1, 3, 224, 224}); }});
   all.push_back({"resnet50_infer_8", [=] { return inference(resnet50(), {8, 3, 224, 224}); }});
   all.push_back({"cnn_infer_100_compiled", [=] { return inference(Cnn{}, digits, true); }});
+  all.push_back({"googlenet_infer_1", [] { return inference(models::GoogLeNet(), {1, 3, 224, 224}); }});
+  all.push_back({"inception_v3_infer_1", [] { return inference(models::InceptionV3(), {1, 3, 299, 299}); }});
+  all.push_back({"dcgan_step", dcgan_step});
   for (const int n : bench::batch_sizes)
     all.push_back({"cnn_infer@" + std::to_string(n), [=] { return inference(Cnn{}, {n, 1, 28, 28}); }});
   for (const std::int64_t n : {1, 8}) {
@@ -104,4 +147,7 @@ void ours::add_vision(std::vector<bench::Entry>& all) {
     all.push_back({"resnet18" + end, [=] { return inference(resnet18(), images, true); }});
     all.push_back({"resnet50" + end, [=] { return inference(resnet50(), images, true); }});
   }
+  all.push_back({"inception_v3_infer_1_compiled", [] {
+                   return inference(models::InceptionV3(), {1, 3, 299, 299}, true);
+                 }});
 }

@@ -1,5 +1,5 @@
 // Convolutional networks, LibTorch's side.
-#include "torch.hpp"
+#include "torch_inception.hpp"
 
 namespace {
 
@@ -162,6 +162,51 @@ Workload inference(std::shared_ptr<M> model, const std::vector<std::int64_t>& si
   return w;
 }
 
+// The log losses that examples/dcgan.cpp uses; the noise is given.
+Workload dcgan_step() {
+  struct State {
+    peer::DCGeneratorImpl g;
+    peer::DCDiscriminatorImpl d;
+    Tensor x = image(tensor(bench::uniform(20, 32 * 784, -1, 1), {32, 1, 28, 28})),
+           z1 = tensor(bench::uniform(21, 32 * 100, -1.7, 1.7), {32, 100}),
+           z2 = tensor(bench::uniform(22, 32 * 100, -1.7, 1.7), {32, 100});
+    std::vector<Tensor> pg, pd;
+    std::unique_ptr<torch::optim::Optimizer> opt_g, opt_d;
+    double jd = 0, jg = 0;
+  };
+  auto s = std::make_shared<State>();
+  s->pg = s->g.parameters(), s->pd = s->d.parameters();
+  Workload w;
+  w.reset = [s] {
+    peer::start(s->g), peer::start(s->d);
+    const auto options = torch::optim::AdamOptions(2e-4).betas({0.5, 0.999});
+    s->opt_g = std::make_unique<torch::optim::Adam>(s->pg, options);
+    s->opt_d = std::make_unique<torch::optim::Adam>(s->pd, options);
+  };
+  w.step = [s] {
+    Tensor fake;
+    {
+      const torch::NoGradGuard no_grad;
+      fake = s->g.forward(s->z1);
+    }
+    drop_gradients(s->pd);
+    const Tensor jd =
+        -torch::log_sigmoid(s->d.forward(s->x)).mean() - torch::log_sigmoid(-s->d.forward(fake)).mean();
+    jd.backward();
+    s->opt_d->step();
+    for (Tensor& p : s->pd) p.set_requires_grad(false);
+    drop_gradients(s->pg);
+    const Tensor jg = -torch::log_sigmoid(s->d.forward(s->g.forward(s->z2))).mean();
+    jg.backward();
+    s->opt_g->step();
+    for (Tensor& p : s->pd) p.set_requires_grad(true);
+    s->jd = jd.item<double>(), s->jg = jg.item<double>();
+  };
+  w.check = [s] { return s->jd + s->jg; };
+  w.check_steps = 1;  // Adam makes of small differences large ones
+  return w;
+}
+
 }  // namespace
 
 void peer::add_vision(std::vector<bench::Entry>& all) {
@@ -189,6 +234,13 @@ void peer::add_vision(std::vector<bench::Entry>& all) {
                  }});
   all.push_back({"resnet50_infer_1", [=] { return inference(resnet50(), {1, 3, 224, 224}); }});
   all.push_back({"resnet50_infer_8", [=] { return inference(resnet50(), {8, 3, 224, 224}); }});
+  all.push_back({"googlenet_infer_1", [] {
+                   return inference(std::make_shared<GoogLeNetImpl>(), {1, 3, 224, 224});
+                 }});
+  all.push_back({"inception_v3_infer_1", [] {
+                   return inference(std::make_shared<InceptionV3Impl>(), {1, 3, 299, 299});
+                 }});
+  all.push_back({"dcgan_step", dcgan_step});
   for (const int n : bench::batch_sizes)
     all.push_back({"cnn_infer@" + std::to_string(n), [=] { return inference(cnn(), {n, 1, 28, 28}); }});
 }

@@ -165,7 +165,7 @@ TEST(Picks, GiveTheGradientsOfWhatIsWrittenOut) {
         expect_near(dw.a, dw0.a, tolerance, 10 * tolerance);
         ++done;
       }
-      EXPECT_GE(done, s.in_channels > 1 ? 2 : t == f32 ? 1 : 0);
+      if (s.in_channels > 1) EXPECT_EQ(done, 2);  // short lines: as wide vectors as the processor has decide
     }
   }
 }

@@ -79,11 +79,12 @@ struct TwoConvolutions {
 // What a max pool hands back to a convolution has no zeros in it; where the activation stands between the two
 // as an operator, or the result is used twice, they are written out.
 TEST(Pool, BehindAConvolution) {
-  for (const auto& [act, name] : {std::pair{Activation(relu), "relu"}, std::pair{Activation(Tanh{}), "tanh"},
-                                  std::pair{Activation(nullptr), "none"}}) {
+  for (const auto& named : {std::pair{Activation(relu), "relu"}, std::pair{Activation(Tanh{}), "tanh"},
+                            std::pair{Activation(nullptr), "none"}}) {
+    const Activation& act = named.first;
     for (const Extents stride : {Extents(2), Extents(1)}) {
       for (const std::int64_t window : {2, 3}) {
-        SCOPED_TRACE(std::string(name) + " window " + std::to_string(window));
+        SCOPED_TRACE(std::string(named.second) + " window " + std::to_string(window));
         seed(3);
         TwoConvolutions m{
             Conv{.height = 5, .width = 5, .inout = {1, 3}, .activation = act, .dtype = f64},

@@ -227,7 +227,7 @@ Tensor before_activation(Unary act, double alpha, const Tensor& y, const Tensor&
   const bool plain = act == Unary::identity;
   if (plain && !dbias) return dy;
   if (!dense_channels_last(dy) || !dense_channels_last(y)) {
-    const Tensor dz = plain ? dy : detail::unary_grad(act, {alpha, 0}, {}, y, dy);
+    Tensor dz = plain ? dy : detail::unary_grad(act, {alpha, 0}, {}, y, dy);
     if (dbias) *dbias = sum_of_channels(dz);
     return dz;
   }
@@ -240,7 +240,7 @@ Tensor before_activation(Unary act, double alpha, const Tensor& y, const Tensor&
     a.size[0] = rows, a.size[1] = c, a.stride[0] = c, a.stride[1] = 1;
     return a;
   };
-  const Tensor dz = plain ? dy : detail::make_channels_last(y.shape(), y.dtype(), y.device());
+  Tensor dz = plain ? dy : detail::make_channels_last(y.shape(), y.dtype(), y.device());
   Array none = as_rows(dy), db;
   none.data = nullptr;
   if (dbias) {
@@ -363,7 +363,7 @@ Tensor transposed_convolution(const char* who, const Tensor& x, const Tensor& we
   if (x.ndim() + 1 == weight.ndim())
     return transposed_convolution(who, x.unsqueeze(0), weight, bias, o, output_padding).squeeze(0);
   const Geometry g = transposed_geometry(who, x, weight, bias, o, output_padding);
-  const Tensor y = grad_input(who, g, x, prepared(weight, o));
+  Tensor y = grad_input(who, g, x, prepared(weight, o));
   if (!bias) return y;
   Shape s{bias.size(0)};
   for (int i = 2; i < y.ndim(); ++i) s.push(1);

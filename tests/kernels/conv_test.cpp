@@ -165,7 +165,7 @@ TEST(Picks, GiveTheGradientsOfWhatIsWrittenOut) {
         expect_near(dw.a, dw0.a, tolerance, 10 * tolerance);
         ++done;
       }
-      if (s.in_channels > 1) EXPECT_EQ(done, 2);  // short lines: as wide vectors as the processor has decide
+      EXPECT_TRUE(done == 2 || s.in_channels == 1);  // short lines: the processor's vectors decide
     }
   }
 }

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 #ifdef __clang__
@@ -234,6 +235,9 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
   const char *p0 = reinterpret_cast<const char*>(t.a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
              *p2 = p0 + (MR > 10 ? 10 * am : 0);
   const T* b = t.b;
+  // c is wanted at the end; until then it may come from a far cache.
+  KNET_UNROLL
+  for (int i = 0; i < MR; ++i) hwy::Prefetch(t.c + i * t.cm);
   KNET_UNROLL_K
   for (Int k = t.k; k > 0; --k) {
     V bv[W];

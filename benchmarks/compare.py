@@ -348,11 +348,13 @@ def main():
             flops = FLOPS.get(name.removesuffix(COMPILED))
             rate = flops / ms / 1e6 if flops else None
             print(f"{name:26}{threads:8}{short(ms):>11}{short(peer_ms) if best else '':>17}"
-                  f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{fastest:.2f}' if best else '':>9}{f'{rate:.0f}' if rate else '-':>9}"
+                  f"{f'{peer_ms / ms:.2f}' if best else '':>7}{f'{fastest:.2f}' if best else '':>9}"
+                  f"{f'{rate:.0f}' if rate else '-':>9}"
                   f"{f'{100 * rate / peak:.0f} %' if rate else '-':>9}"
                   f"{number(peer_ms * peak * 1e6 / flops if best and flops else None):>9}  {best or ''}", flush=True)
             rows.append({"name": name, "threads": threads, "ours_ms": ms, "peer": peer_title, "peer_ms": peer_ms,
-                         "ratio": peer_ms / ms if best else None, "ratio_fastest": fastest, "gflops": rate, "peak_gflops": peak})
+                         "ratio": peer_ms / ms if best else None, "ratio_fastest": fastest, "gflops": rate,
+                         "peak_gflops": peak})
             if wrong:
                 failed = True
                 print(f"  DIFFERENT RESULTS: ours {checks['ours']:.9g}, "

@@ -284,9 +284,8 @@ struct Backward {
     }
     Tensor db;
     dz.values = before_activation(act, alpha, dy.picked, dz.values, out.wants(2) ? &db : nullptr);
-    const std::int64_t lines = g.shape.n * g.shape.out_channels;
     const Picks picks{y.dtype(), TensorAccess::data(dz.values), dy.index.data<std::int32_t>(),
-                      dz.values.numel() / std::max<std::int64_t>(1, lines)};
+                      dz.values.numel() / (g.shape.n * g.shape.out_channels)};
     Tensor all;  // with its zeros
     const auto written_out = [&] { return all ? all : all = dz.written_out(dz); };
     if (out.wants(0)) {

@@ -179,6 +179,7 @@ TEST_F(TapeTest, GradcheckFindsAWrongGradient) {
   EXPECT_FALSE(report);
   EXPECT_NE(report.worst.find("w["), std::string::npos) << report.worst;
 }
+
 Tensor numbers(const std::vector<float>& v) { return Tensor(v, {static_cast<std::int64_t>(v.size())}); }
 
 // x * 2 + 1 needs one block of memory; what somebody keeps stays as it is.

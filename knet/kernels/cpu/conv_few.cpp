@@ -14,6 +14,7 @@
 #include "knet/kernels/cpu/gemm.hpp"
 #include "knet/kernels/cpu/image.hpp"
 #include "knet/kernels/cpu/targets.hpp"
+#include "knet/kernels/cpu/unroll.hpp"
 
 #ifndef KNET_CONV_FEW_LINES  // once, not for every target
 #define KNET_CONV_FEW_LINES
@@ -51,14 +52,6 @@ struct Loops {
 #include "hwy/foreach_target.h"
 // After foreach_target.
 #include "knet/kernels/cpu/vec-inl.hpp"
-
-#ifndef KNET_UNROLL_ALL
-#ifdef __clang__
-#define KNET_UNROLL_ALL _Pragma("clang loop unroll(full)")
-#else
-#define KNET_UNROLL_ALL _Pragma("GCC unroll 32")
-#endif
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::few::HWY_NAMESPACE {

@@ -4,7 +4,6 @@
 // vectors of positions times four output channels stays in registers while the taps go by, and is turned to
 // channels last when it is written. Compiled for each instruction set.
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "knet/kernels/cpu/gemm.hpp"
 #include "knet/kernels/cpu/image.hpp"
 #include "knet/kernels/cpu/targets.hpp"
+#include "knet/kernels/cpu/unroll.hpp"
 
 #ifndef KNET_CONV_PLANAR_TILE  // once, not for every target
 #define KNET_CONV_PLANAR_TILE
@@ -22,9 +22,8 @@ namespace knet::cpu_impl::planar {
 
 using Int = std::int64_t;
 
-constexpr int group = 4;  // output channels of a tile
-constexpr int most_vectors =
-    3;  // of positions: with four channels 12 sums, which leaves registers for the rest
+// Output channels and vectors of positions of a tile: twelve sums leave registers for the rest.
+constexpr int group = 4, most_vectors = 3;
 
 /// Some vectors of positions and a group of output channels.
 struct Tile {
@@ -51,14 +50,6 @@ struct Loops {
 #include "hwy/foreach_target.h"
 // After foreach_target.
 #include "knet/kernels/cpu/vec-inl.hpp"
-
-#ifndef KNET_UNROLL_ALL
-#ifdef __clang__
-#define KNET_UNROLL_ALL _Pragma("clang loop unroll(full)")
-#else
-#define KNET_UNROLL_ALL _Pragma("GCC unroll 32")
-#endif
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace knet::cpu_impl::planar::HWY_NAMESPACE {
@@ -158,8 +149,7 @@ class Planes {
         height_((rows - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] + 1),
         width_(s.out[2] + (s.kernel[2] - 1) * s.dilation[2]),
         in_place_(x.at[2] == 1 && s.pad[1] == 0 && s.pad[2] == 0 && width_ <= s.in[2] &&
-                  (s.out[1] - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] < s.in[1]),
-        copy_(in_place_ ? 0 : s.in_channels * height_ * width_) {}
+                  (s.out[1] - 1) * s.stride[1] + (s.kernel[1] - 1) * s.dilation[1] < s.in[1]) {}
 
   /// Of every tap from the first, in the order (channel, height, width).
   std::vector<Int, memory::Allocator<Int>> offsets() const {
@@ -173,20 +163,22 @@ class Planes {
     return all;
   }
   Int line() const { return in_place_ ? x_.at[1] : width_; }
+  /// Elements of the copy that at() needs.
+  Int copy_size() const { return in_place_ ? 0 : s_.in_channels * height_ * width_; }
   /// What the first tap of output line `row` of image n reads; the lines of the rows after it follow.
-  const float* at(Int n, Int row) {
+  const float* at(Int n, Int row, float* copy) const {
     const float* const from = x_.data + n * x_.image;
     const Int first = row * s_.stride[1] - s_.pad[1];
     if (in_place_) return from + first * x_.at[1];
     for (Int h = 0; h < height_; ++h) {
-      float* const to = copy_.get() + h * width_;
+      float* const to = copy + h * width_;
       if (first + h < 0 || first + h >= s_.in[1]) {
         for (Int c = 0; c < s_.in_channels; ++c) std::fill_n(to + c * plane(), width_, 0.f);
       } else {
         copy_line(from + (first + h) * x_.at[1], to);
       }
     }
-    return copy_.get();
+    return copy;
   }
 
  private:
@@ -208,7 +200,6 @@ class Planes {
   const Image<const float>& x_;
   Int height_, width_;
   bool in_place_;
-  PoolBuffer<float> copy_;
 };
 
 Int groups_of(const ConvShape& s) { return (s.out_channels + group - 1) / group; }
@@ -257,9 +248,9 @@ void conv_planar(const ConvShape& s, const Array& ax, const Array& w, const Arra
   const Image<const float> x = image<const float>(ax);
   // A few images are cut into parts, each with its own copy.
   const Int rows = s.n >= 8 ? s.out[1] : (s.out[1] + 7) / 8, parts = (s.out[1] + rows - 1) / rows;
-  const Planes form(s, x, rows);
-  const auto offsets = form.offsets();
-  const Starts starts = vectors_of(s, form.line(), rows);
+  const Planes planes(s, x, rows);
+  const auto offsets = planes.offsets();
+  const Starts starts = vectors_of(s, planes.line(), rows);
   const Int taps = static_cast<Int>(offsets.size()), size = groups_of(s) * group;
   const PoolBuffer<float> weights(taps * size), bias(size);
   std::fill_n(weights.get(), taps * size, 0.f);
@@ -276,7 +267,7 @@ void conv_planar(const ConvShape& s, const Array& ax, const Array& w, const Arra
   }
   const Int work = rows * s.out[2] * taps * s.out_channels;
   parallel_for(s.n * parts, std::max<Int>(1, 200'000 / std::max<Int>(1, work)), [&](Int b, Int end) {
-    Planes planes(s, x, rows);
+    const PoolBuffer<float> copy(planes.copy_size());
     Tile t{};
     t.positions = s.out_channels, t.offset = offsets.data(), t.taps = taps;
     t.relu = e.activation == Unary::relu;
@@ -285,7 +276,8 @@ void conv_planar(const ConvShape& s, const Array& ax, const Array& w, const Arra
                 line = s.out[2] * s.out_channels;
       float* const y = ay.as<float>() + (b / parts * s.out[1] + row) * line;
       const Int vectors = static_cast<Int>(starts.size()) / rows * count;
-      tiles(s, planes.at(b / parts, row), y, starts.data(), vectors, t, weights.get(), bias.get());
+      tiles(s, planes.at(b / parts, row, copy.get()), y, starts.data(), vectors, t, weights.get(),
+            bias.get());
       if (e.activation != Unary::identity && e.activation != Unary::relu)
         apply_activation(e.activation, e.alpha, y, 1, count * line, count * line);
     }

@@ -5,7 +5,6 @@
 // both. Compiled for each instruction set.
 #include <algorithm>
 #include <type_traits>
-#include <vector>
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
@@ -353,14 +352,15 @@ void grad_weight(const ConvShape& s, const T* x, const Source& source, const Arr
   }
 }
 
-}  // namespace sparse
-
+/// Can the functions above take it?
 bool has_sparse(const ConvShape& s) {
-  using namespace sparse;
   return s.groups == 1 && s.in[0] == 1 && s.kernel[0] == 1 && s.stride[0] == 1 && s.pad[0] == 0 &&
          s.dilation[1] == 1 && s.dilation[2] == 1 &&
          s.kernel[1] * s.kernel[2] * s.in_channels * s.out_channels <= most_weights;
 }
+
+}  // namespace sparse
+
 bool pays_sparse(const ConvShape& s, const Array& dy) {
   using namespace sparse;
   if (!has_sparse(s) || s.kernel[2] * s.in_channels < least_line) return false;
@@ -371,9 +371,9 @@ bool pays_sparse(const ConvShape& s, const Array& dy) {
     Int counted = 0;
     // An eighth of the images tells.
     const Int some = (s.n + 7) / 8, each = n / s.n;
-    std::vector<Index<T>, memory::Allocator<Index<T>>> found(static_cast<std::size_t>(each + slack));
+    const PoolBuffer<Index<T>> found(each + slack);
     for (Int i = 0; i < some; ++i)
-      counted += Table<T>::find()(dy.as<const T>() + i * 8 * each, each, found.data());
+      counted += Table<T>::find()(dy.as<const T>() + i * 8 * each, each, found.get());
     pays = 10 * counted <= 3 * some * each;
   });
   return pays;

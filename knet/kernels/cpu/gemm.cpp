@@ -44,6 +44,12 @@ enum class Source { panels, rows, pack };
 template <class T>
 void pack_panels(const T* b, Int bk, Int bn, Int k, Int n, Int p0, Int p1, T* out) {
   constexpr Int W = panel_width<T>();
+  if (bn == 1 && (bk != 1 || n == 1)) {
+    for (Int p = p0; p < p1; p += panels_at_once, out += panels_at_once * W * k) {
+      pack_rows(b + p * W, bk, std::min(std::min(p1 - p, panels_at_once) * W, n - p * W), k, out);
+    }
+    return;
+  }
   for (Int p = p0; p < p1; ++p, out += W * k) {
     pack_panel(b + p * W * bn, bn, bk, std::min(W, n - p * W), W, k, out);
   }

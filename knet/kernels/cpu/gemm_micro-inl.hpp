@@ -98,6 +98,8 @@ HWY_INLINE hn::Vec<D> relu(D d, hn::Vec<D> v) {
 
 // ---- packing ----
 
+constexpr Int pack_ahead = 64;  // elements of a row that are asked for before they are read
+
 #if HWY_MAX_BYTES == 64
 template <class T>
 HWY_INLINE hn::Vec<Tag<T>> four_blocks(const T* const* rows, int step, Int k) {
@@ -133,6 +135,9 @@ void pack_transposed(const T* const* rows, Int k, Int width, T* HWY_RESTRICT out
   if constexpr (sizeof(T) == 4) {
     const hn::Repartition<double, Tag<T>> wide;
     for (; q + 4 <= k; q += 4, out += 4 * width) {
+      if (q % 16 == 0) {
+        for (Int i = 0; i < lanes<T>(); ++i) hwy::Prefetch(rows[i] + q + pack_ahead);
+      }
       const auto r0 = blocks(rows, 4, q), r1 = blocks(rows + 1, 4, q), r2 = blocks(rows + 2, 4, q),
                  r3 = blocks(rows + 3, 4, q);
       const auto l01 = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1)),
@@ -175,6 +180,24 @@ void pack_panel(const T* src, Int line, Int step, Int count, Int width, Int k, T
   } else {
     for (Int q = 0; q < k; ++q, src += step, out += width) {
       for (Int i = 0; i < width; ++i) out[i] = src[std::min(i, count - 1) * line];
+    }
+  }
+}
+
+/// Up to `panels_at_once` panels of rows that are contiguous: a row's part of all of them is read in one piece,
+/// which memory and the address translation like better than a line here and a line there.
+constexpr Int panels_at_once = 4;
+template <class T>
+void pack_rows(const T* src, Int step, Int count, Int k, T* HWY_RESTRICT out) {
+  const Tag<T> d;
+  constexpr Int N = lanes<T>(), W = panel_width<T>();
+  constexpr Int ahead = 8;  // rows
+  for (Int q = 0; q < k; ++q, src += step, out += W) {
+    T* to = out;
+    for (Int i = 0; i < count; i += W, to += W * k) {
+      hwy::Prefetch(src + ahead * step + i);
+      hn::StoreU(load_first(d, src + i, count - i), d, to);
+      hn::StoreU(load_first(d, src + i + N, count - i - N), d, to + N);
     }
   }
 }

@@ -25,9 +25,9 @@ bool simple(Unary act) { return act == Unary::identity || act == Unary::relu; }
 
 // ---- blocked product ----
 
-constexpr Int block_k = 320;               // a panel of b over that many steps stays in the first cache
-constexpr Int block_m = 12 * max_rows;     // rows of a that stay in the second
-constexpr Int pack_a_panels = 5;           // panels of b from which packing a pays
+constexpr Int block_k = 320;                     // a panel of b over that many steps stays in the first cache
+constexpr Int block_m = most_panels * max_rows;  // rows of a that stay in the second
+constexpr Int pack_a_panels = 5;                 // panels of b from which packing a pays
 constexpr Int direct_bytes = 32 * 1024;    // b that needs no packing because it stays in the first cache
 constexpr Int direct_rows = 4 * max_rows;  // rows of c from which packing b pays
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
@@ -52,6 +52,16 @@ void pack_panels(const T* b, Int bk, Int bn, Int k, Int n, Int p0, Int p1, T* ou
   }
   for (Int p = p0; p < p1; ++p, out += W * k) {
     pack_panel(b + p * W * bn, bn, bk, std::min(W, n - p * W), W, k, out);
+  }
+}
+
+/// `rows` rows of a as `count` panels.
+template <class T>
+void pack_block(const T* a, Int am, Int ak, Int rows, Int count, Int k, T* out) {
+  if (am == 1 && ak != 1) return pack_columns(a, ak, rows, count, k, out);
+  for (Int i = 0; i < count; ++i, out += panel_size<T>(k)) {
+    const Int r0 = panel_begin(rows, count, i), r1 = panel_begin(rows, count, i + 1);
+    pack_panel(a + r0 * am, am, ak, r1 - r0, row_width<T>(), k, out);
   }
 }
 
@@ -88,7 +98,7 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
   const Int group =
       source != Source::pack ? p1 - p0 : std::min(p1 - p0, one_block ? few_panels : many_panels);
   const Int blocks_of_a = (std::min(block_m, m1 - m0) + max_rows - 1) / max_rows;
-  const PoolBuffer<T> packed_a(pack_a ? blocks_of_a * row_width<T>() * longest + N : 0);
+  const PoolBuffer<T> packed_a(pack_a ? blocks_of_a * panel_size<T>(longest) + N : 0);
   const PoolBuffer<T> packed_b(source == Source::pack ? group * W * longest : 0);
   Tile<T> t;
   t.bk = source == Source::rows ? g.bk : W;
@@ -109,11 +119,7 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
       for (Int mb = m0; mb < m1; mb += block_m) {
         const Int rows = std::min(block_m, m1 - mb), count = (rows + max_rows - 1) / max_rows;
         if (pack_a && (g0 == p0 || !one_block)) {
-          for (Int i = 0; i < count; ++i) {
-            const Int r0 = rows * i / count, r1 = rows * (i + 1) / count;
-            pack_panel(g.a + (mb + r0) * g.am + k0 * g.ak, g.am, g.ak, r1 - r0, row_width<T>(), t.k,
-                       packed_a.get() + i * row_width<T>() * t.k);
-          }
+          pack_block(g.a + mb * g.am + k0 * g.ak, g.am, g.ak, rows, count, t.k, packed_a.get());
         }
         for (Int p = g0, np; p < g1; p += np) {
           // Few rows leave registers for more panels, which hides the latency of the additions.
@@ -125,8 +131,8 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
           const bool half = t.cols - (np - 1) * W <= N,
                      mask = native_mask && source == Source::rows && !whole;
           for (Int i = 0; i < count; ++i) {
-            const Int r0 = rows * i / count, r = rows * (i + 1) / count - r0;
-            t.a = pack_a ? packed_a.get() + i * row_width<T>() * t.k : g.a + (mb + r0) * g.am + k0 * g.ak;
+            const Int r0 = panel_begin(rows, count, i), r = panel_begin(rows, count, i + 1) - r0;
+            t.a = pack_a ? packed_a.get() + i * panel_size<T>(t.k) : g.a + (mb + r0) * g.am + k0 * g.ak;
             t.am = pack_a ? size : g.am * size;
             t.ak = pack_a ? row_width<T>() * size : g.ak * size;
             t.c = g.c + (mb + r0) * g.cm + p * W;

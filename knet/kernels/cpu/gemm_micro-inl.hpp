@@ -165,17 +165,12 @@ void pack_transposed(const T* const* rows, Int k, Int width, T* HWY_RESTRICT out
 /// One panel: `count` (>= 1) lines of src, line i and step k at src[i * line + k * step].
 template <class T>
 void pack_panel(const T* src, Int line, Int step, Int count, Int width, Int k, T* HWY_RESTRICT out) {
-  const Tag<T> d;
   constexpr Int N = lanes<T>();
   if (step == 1 && (line != 1 || count == 1)) {
     for (Int i = 0; i < width; i += N) {
       const T* rows[N];
       for (Int j = 0; j < N; ++j) rows[j] = src + std::min(i + j, count - 1) * line;
       pack_transposed<T>(rows, k, width, out + i);
-    }
-  } else if (line == 1) {
-    for (Int q = 0; q < k; ++q, src += step, out += width) {
-      for (Int i = 0; i < width; i += N) hn::StoreU(load_first(d, src + i, count - i), d, out + i);
     }
   } else {
     for (Int q = 0; q < k; ++q, src += step, out += width) {
@@ -184,20 +179,46 @@ void pack_panel(const T* src, Int line, Int step, Int count, Int width, Int k, T
   }
 }
 
-/// Up to `panels_at_once` panels of rows that are contiguous: a row's part of all of them is read in one piece,
-/// which memory and the address translation like better than a line here and a line there.
-constexpr Int panels_at_once = 4;
+// Panels of rows that are contiguous: a row's part of several panels is read in one piece, which memory,
+// caches of few ways and the address translation like better than a line here and a line there.
+constexpr Int panels_at_once = 4;  // of b
+constexpr Int rows_ahead = 8;      // asked for before they are read
+/// Panels of b with `count` columns together.
 template <class T>
 void pack_rows(const T* src, Int step, Int count, Int k, T* HWY_RESTRICT out) {
   const Tag<T> d;
   constexpr Int N = lanes<T>(), W = panel_width<T>();
-  constexpr Int ahead = 8;  // rows
   for (Int q = 0; q < k; ++q, src += step, out += W) {
     T* to = out;
     for (Int i = 0; i < count; i += W, to += W * k) {
-      hwy::Prefetch(src + ahead * step + i);
+      hwy::Prefetch(src + rows_ahead * step + i);
       hn::StoreU(load_first(d, src + i, count - i), d, to);
       hn::StoreU(load_first(d, src + i + N, count - i - N), d, to + N);
+    }
+  }
+}
+
+/// Where panel i of `count`, that share `rows` rows of a, begins.
+inline Int panel_begin(Int rows, Int count, Int i) { return rows * i / count; }
+/// Elements of a packed panel of a; the last step writes whole vectors too.
+template <class T>
+constexpr Int panel_size(Int k) {
+  return row_width<T>() * k + (row_width<T>() % lanes<T>() ? lanes<T>() : 0);
+}
+/// `count` panels of a, whose rows lie side by side: at most `most_panels`.
+constexpr Int most_panels = 12;
+template <class T>
+void pack_columns(const T* src, Int step, Int rows, Int count, Int k, T* HWY_RESTRICT out) {
+  const Tag<T> d;
+  constexpr Int N = lanes<T>(), W = row_width<T>(), line = 64 / sizeof(T);
+  Int begin[most_panels];
+  for (Int i = 0; i < count; ++i) begin[i] = panel_begin(rows, count, i);
+  for (Int q = 0; q < k; ++q, src += step, out += W) {
+    for (Int i = 0; i < rows; i += line) hwy::Prefetch(src + rows_ahead * step + i);
+    T* to = out;
+    for (Int i = 0; i < count; ++i, to += panel_size<T>(k)) {
+      for (Int j = 0; j < W; j += N)
+        hn::StoreU(load_first(d, src + begin[i] + j, rows - begin[i] - j), d, to + j);
     }
   }
 }

@@ -139,13 +139,19 @@ void pack_weights(const Array& w, const Taps& t, Int group, Int from, Int to, bo
   const PoolBuffer<T> lines(k * to);
   const T* base = w.as<const T>() + group * (forward ? to : from) * so;
   const Int step_from = forward ? sc : so, step_to = forward ? so : sc;
+  // Some from-channels at a time: where they are far apart in memory their lines are in the first cache until
+  // all taps and the next to-channels have been read from them.
+  constexpr Int some = 16;
   parallel_for(to, std::max<Int>(1, 16384 / std::max<Int>(1, k)), [&](Int b, Int e) {
-    for (Int j = b; j < e; ++j) {
-      for_taps(t, w, [&](Int i, Int offset) {
-        const T* p = base + offset + j * step_to;
-        T* q = lines.get() + j * k + i * from;
-        for (Int c = 0; c < from; ++c) q[c] = p[c * step_from];
-      });
+    for (Int c0 = 0; c0 < from; c0 += some) {
+      const Int count = std::min(some, from - c0);
+      for (Int j = b; j < e; ++j) {
+        for_taps(t, w, [&](Int i, Int offset) {
+          const T* p = base + offset + j * step_to + c0 * step_from;
+          T* q = lines.get() + j * k + i * from + c0;
+          for (Int c = 0; c < count; ++c) q[c] = p[c * step_from];
+        });
+      }
     }
   });
   gemm_pack(lines.get(), 1, k, k, to, packed);

@@ -186,6 +186,10 @@ constexpr Int least_channels = 32, least_tiles = 24;  // below, the direct produ
 constexpr Int near_weights = 4 << 20;    // bytes of coefficients that every thread may read for itself
 constexpr Int block_bytes = 640 * 1024;  // of coefficients of a thread's tiles: they stay in the second cache
 constexpr Int chunk_bytes = 8 << 20;     // of coefficients that all threads share
+/// Elements from one of the 36 coefficients of all tiles (or weights) to the next. Channels and tiles are
+/// often powers of two: without the line between, what is read or written together would lie in a single set
+/// of the caches.
+Int plane_of(Int elements) { return elements + 16; }
 
 /// The tiles of the output of all images.
 struct Grid {
@@ -219,7 +223,7 @@ void window(const Image<const float>& x, Int channels, Int n, Int h0, Int w0, In
   f(copy, size * channels, channels);
 }
 
-/// Coefficients of the inputs of tiles [t0, t1) to v [points][plane / channels][channels].
+/// Coefficients of the inputs of tiles [t0, t1) to v [points][plane] and within [tile][channels].
 void inputs(const ConvShape& s, const Grid& g, const Image<const float>& x, Int t0, Int t1, float* v,
             Int plane) {
   const Int channels = s.in_channels;
@@ -269,9 +273,12 @@ void products(Int first, Int last, Int tiles, Int from, Int to, const float* v, 
 }
 
 Int panel_width() { return static_cast<Int>(gemm_packed_size<float>(1, 1)); }
-Int plane_of_weights(Int from, Int to) { return static_cast<Int>(gemm_packed_size<float>(from, to)); }
+Int plane_of_weights(Int from, Int to) {
+  return plane_of(static_cast<Int>(gemm_packed_size<float>(from, to)));
+}
 
-/// Coefficients of the weights w [out][in][3][3], in the product's panels: [points][panels][from][width].
+/// Coefficients of the weights w [out][in][3][3], in the product's panels: [points][plane], within
+/// [panels][from][width].
 void weights(const float* w, Int out, Int in, bool turned, float* u) {
   const Int from = turned ? out : in, to = turned ? in : out, width = panel_width(),
             panels = (to + width - 1) / width;
@@ -305,28 +312,29 @@ void forward(const ConvShape& s, const Image<const float>& x, const float* u, co
     const Int most = std::max(block_bytes / tile, least_tiles), blocks = (each + most - 1) / most * threads();
     parallel_for(blocks, 1, [&](Int b, Int end) {
       const Int size = (g.count + blocks - 1) / blocks;
-      const PoolBuffer<float> v(points * size * from), m(points * size * to);
+      const PoolBuffer<float> v(points * plane_of(size * from)), m(points * plane_of(size * to));
       for (; b < end; ++b) {
         const Int t0 = g.count * b / blocks, t1 = g.count * (b + 1) / blocks, n = t1 - t0;
-        inputs(s, g, x, t0, t1, v.get(), n * from);
-        products(0, points, n, from, to, v.get(), n * from, u, u_plane, m.get(), n * to);
-        outputs(s, g, m.get(), n * to, t0, t1, y, e);
+        const Int v_plane = plane_of(n * from), m_plane = plane_of(n * to);
+        inputs(s, g, x, t0, t1, v.get(), v_plane);
+        products(0, points, n, from, to, v.get(), v_plane, u, u_plane, m.get(), m_plane);
+        outputs(s, g, m.get(), m_plane, t0, t1, y, e);
       }
     });
     return;
   }
   // The weights would not stay in a core's cache: each core takes some of the coefficients of all tiles.
   const Int size = std::clamp<Int>(chunk_bytes / tile, least_tiles, g.count);
-  const PoolBuffer<float> v(points * size * from), m(points * size * to);
+  const PoolBuffer<float> v(points * plane_of(size * from)), m(points * plane_of(size * to));
   for (Int t0 = 0; t0 < g.count; t0 += size) {
-    const Int n = std::min(size, g.count - t0);
+    const Int n = std::min(size, g.count - t0), v_plane = plane_of(n * from), m_plane = plane_of(n * to);
     parallel_for(n, 2,
-                 [&](Int b, Int end) { inputs(s, g, x, t0 + b, t0 + end, v.get() + b * from, n * from); });
+                 [&](Int b, Int end) { inputs(s, g, x, t0 + b, t0 + end, v.get() + b * from, v_plane); });
     parallel_for(points, 1, [&](Int b, Int end) {
-      products(b, end, n, from, to, v.get(), n * from, u, u_plane, m.get(), n * to);
+      products(b, end, n, from, to, v.get(), v_plane, u, u_plane, m.get(), m_plane);
     });
     parallel_for(n, 2,
-                 [&](Int b, Int end) { outputs(s, g, m.get() + b * to, n * to, t0 + b, t0 + end, y, e); });
+                 [&](Int b, Int end) { outputs(s, g, m.get() + b * to, m_plane, t0 + b, t0 + end, y, e); });
   }
 }
 
@@ -369,17 +377,19 @@ void winograd_grad_weight(const ConvShape& s, const Array& ax, const Array& ady,
                            dy = channels_last<float>(ady, copy_of_dy);
   const Int tile = points * (in + out) * static_cast<Int>(sizeof(float));
   const Int size = std::clamp<Int>(chunk_bytes / tile, least_tiles, g.count);
-  const PoolBuffer<float> v(points * size * in), m(points * size * out), du(points * in * out);
+  const Int du_plane = plane_of(in * out);
+  const PoolBuffer<float> v(points * plane_of(size * in)), m(points * plane_of(size * out)),
+      du(points * du_plane);
   for (Int t0 = 0; t0 < g.count; t0 += size) {
-    const Int n = std::min(size, g.count - t0);
+    const Int n = std::min(size, g.count - t0), v_plane = plane_of(n * in), m_plane = plane_of(n * out);
     parallel_for(n, 2, [&](Int b, Int end) {
-      inputs(s, g, x, t0 + b, t0 + end, v.get() + b * in, n * in);
+      inputs(s, g, x, t0 + b, t0 + end, v.get() + b * in, v_plane);
       const PoolBuffer<float> copy(16 * out);
       for (; b < end; ++b) {
         const Int t = t0 + b;
         window(dy, out, g.image(t), g.row(t), g.column(t), 4, copy.get(),
                [&](const float* from, Int line, Int step) {
-                 best().output_gradient({from, line, step, m.get() + b * out, n * out, out});
+                 best().output_gradient({from, line, step, m.get() + b * out, m_plane, out});
                });
       }
     });
@@ -387,16 +397,16 @@ void winograd_grad_weight(const ConvShape& s, const Array& ax, const Array& ady,
       for (; b < end; ++b) {
         Gemm<float> p;
         p.m = out, p.n = in, p.k = n;
-        p.a = m.get() + b * n * out, p.am = 1, p.ak = out;
-        p.b = v.get() + b * n * in, p.bk = in, p.bn = 1;
-        p.c = du.get() + b * in * out, p.cm = in;
+        p.a = m.get() + b * m_plane, p.am = 1, p.ak = out;
+        p.b = v.get() + b * v_plane, p.bk = in, p.bn = 1;
+        p.c = du.get() + b * du_plane, p.cm = in;
         p.accumulate = t0 > 0;
         gemm(p);
       }
     });
   }
   parallel_for(out, std::max<Int>(1, 4096 / in), [&](Int b, Int end) {
-    for (; b < end; ++b) best().kernel_gradient(du.get() + b * in, in * out, dw.as<float>() + b * in * 9, in);
+    for (; b < end; ++b) best().kernel_gradient(du.get() + b * in, du_plane, dw.as<float>() + b * in * 9, in);
   });
 }
 

@@ -49,8 +49,8 @@ int main(int argc, char** argv) {
   program::SmallImages images{.data = "fashion_mnist"};
   program::Run run;
   std::string schedule_name = "one_cycle", save_to, load_from;
-  std::vector<int> blocks = {1, 1, 1};
-  std::int64_t width = 32, batch = 128, padding = 2;
+  std::vector<int> blocks = {2, 2, 2};
+  std::int64_t width = 24, batch = 128, padding = 2;
   int epochs = 15;
   double lr = 0.1, gamma = 0.9, weight_decay = 5e-4, smoothing = 0;
   bool bottleneck = false, v2 = false, no_flip = false;

@@ -45,6 +45,9 @@ Tensor kaiming_uniform(Shape s, DType t) {
 Tensor kaiming_normal(Shape s, DType t) {
   return normal(s, 0, std::sqrt(2 / std::max(fans(s).first, 1.0)), t);
 }
+Tensor kaiming_normal_out(Shape s, DType t) {
+  return normal(s, 0, std::sqrt(2 / std::max(fans(s).second, 1.0)), t);
+}
 
 Tensor orthogonal(Shape s, DType t) {
   if (s.ndim() < 2) fail<ShapeError>("orthogonal: ", s, " is not a matrix");

@@ -39,6 +39,8 @@ inline Tensor xavier(Shape s, DType t = default_dtype()) { return xavier_uniform
 /// arXiv:1502.01852.
 Tensor kaiming_uniform(Shape, DType = default_dtype());
 Tensor kaiming_normal(Shape, DType = default_dtype());
+/// Normal with std sqrt(2 / fan_out), which keeps the size of gradients: how residual networks are published.
+Tensor kaiming_normal_out(Shape, DType = default_dtype());
 /// Orthonormal rows or columns (whichever are fewer) of [out, the rest]. Saxe et al. 2013, arXiv:1312.6120.
 Tensor orthogonal(Shape, DType = default_dtype());
 /// The filter that upsamples by bilinear interpolation, on the channel diagonal of [n, n, f, f]; f is odd or

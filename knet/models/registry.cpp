@@ -96,14 +96,15 @@ constexpr TextModelInfo all_text_models[] = {
 Classifier make_with(const ModelInfo& m, std::int64_t classes, bool loaded) {
   Classifier c{.info = m, .input = {.crop = m.input}, .network = {}};
   if (!m.weights.empty()) c.input.resize = m.weights[0].resize;
-  const Init winit = loaded ? Init(zeros) : Init(kaiming_normal);
+  const auto initial = [&](const Init& drawn) { return loaded ? Init(zeros) : drawn; };
   if (m.name == "googlenet") {
-    c.network = GoogLeNet({.classes = classes, .transform_input = loaded, .winit = winit});
+    c.network = GoogLeNet({.classes = classes, .transform_input = loaded, .winit = initial(kaiming_normal)});
   } else if (m.name == "inception_v3") {
-    c.network = InceptionV3({.classes = classes, .transform_input = loaded, .winit = winit});
+    c.network =
+        InceptionV3({.classes = classes, .transform_input = loaded, .winit = initial(kaiming_normal)});
   } else {
     const int depth = std::stoi(std::string(m.name.substr(6)));
-    const ResNetOptions o{.classes = classes, .winit = winit};
+    const ResNetOptions o{.classes = classes, .winit = initial(kaiming_normal_out)};
     if (m.name.ends_with("_v2"))
       c.network = resnet_v2(depth, o);
     else

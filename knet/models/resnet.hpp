@@ -27,7 +27,7 @@ struct ResNetOptions {
   /// v1.5: the last factor of every block starts at 0, so that blocks start as the identity (Goyal et al.
   /// 2017, arXiv:1706.02677).
   bool zero_init = false;
-  Init winit = kaiming_normal;  ///< of the convolutions
+  Init winit = kaiming_normal_out;  ///< of the convolutions
 };
 
 /// relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)), with two 3x3 convolutions or, as a bottleneck, with

@@ -374,6 +374,8 @@ TEST(Init, HasTheRightSpread) {
   EXPECT_NEAR(variance(xavier_uniform(s)), 2.0 / 500, 2e-4);
   EXPECT_NEAR(variance(xavier_normal(s)), 2.0 / 500, 2e-4);
   EXPECT_NEAR(variance(kaiming_normal(s)), 2.0 / 300, 3e-4);
+  EXPECT_NEAR(variance(kaiming_normal_out(s)), 2.0 / 200, 5e-4);
+  EXPECT_NEAR(variance(kaiming_normal_out({40, 25, 3, 4})), 2.0 / 480, 2e-4);
   EXPECT_NEAR(variance(gaussian(0, 0.5)(s)), 0.25, 0.01);
   const Tensor q = orthogonal({20, 30}).to(f64);
   EXPECT_TRUE(allclose(matmul(q, q.T()), eye(20, 20, f64), 1e-4, 1e-4));

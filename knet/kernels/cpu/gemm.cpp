@@ -86,20 +86,38 @@ HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half, [[ma
     micro_for<T, 2, kMask>(rows)(t);
 }
 
-/// Rows [m0, m1) of the panels [p0, p1) of c. `b` is what `source` says.
+/// How a piece of c, so many rows and panels, is computed.
 template <class T>
-void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int p0, Int p1) {
+struct Way {
+  bool pack_a, pack_b, one_block;
+  Int parts, longest;  // of k
+  Int group;           // panels of b at a time
+  Int a_size, b_size;  // elements to pack into
+  Way(const Gemm<T>& g, Source source, Int rows, Int panels)
+      : pack_a(panels >= pack_a_panels && g.k >= 16 && rows >= 4),
+        pack_b(source == Source::pack),
+        one_block(rows <= block_m),
+        parts((g.k + block_k - 1) / block_k),
+        longest((g.k + parts - 1) / parts),
+        // Packed b is used at once when all rows of c fit one block, else by one block of rows after the
+        // other.
+        group(pack_b ? std::min(panels, one_block ? few_panels : many_panels) : panels),
+        a_size(pack_a
+                   ? (std::min(block_m, rows) + max_rows - 1) / max_rows * panel_size<T>(longest) + lanes<T>()
+                   : 0),
+        b_size(pack_b ? group * panel_width<T>() * longest : 0) {}
+};
+
+/// Rows [m0, m1) of the panels [p0, p1) of c. `b` is what `source` says; packed_a and packed_b have room for
+/// what Way says.
+template <class T>
+void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int p0, Int p1, T* packed_a,
+               T* packed_b) {
   constexpr Int N = lanes<T>(), W = panel_width<T>(), size = sizeof(T);
   const Int panels = (g.n + W - 1) / W;
-  const bool pack_a = p1 - p0 >= pack_a_panels && g.k >= 16 && m1 - m0 >= 4;
-  const Int parts = (g.k + block_k - 1) / block_k, longest = (g.k + parts - 1) / parts;
-  const bool one_block = m1 - m0 <= block_m;
-  // Packed b is used at once when all rows of c fit one block, else by one block of rows after the other.
-  const Int group =
-      source != Source::pack ? p1 - p0 : std::min(p1 - p0, one_block ? few_panels : many_panels);
-  const Int blocks_of_a = (std::min(block_m, m1 - m0) + max_rows - 1) / max_rows;
-  const PoolBuffer<T> packed_a(pack_a ? blocks_of_a * panel_size<T>(longest) + N : 0);
-  const PoolBuffer<T> packed_b(source == Source::pack ? group * W * longest : 0);
+  const Way<T> way(g, source, m1 - m0, p1 - p0);
+  const bool pack_a = way.pack_a, one_block = way.one_block;
+  const Int parts = way.parts, group = way.group;
   Tile<T> t;
   t.bk = source == Source::rows ? g.bk : W;
   t.cm = g.cm;
@@ -113,13 +131,13 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
     for (Int g0 = p0; g0 < p1; g0 += group) {
       const Int g1 = std::min(p1, g0 + group);
       if (source == Source::pack) {
-        pack_panels(g.b + k0 * g.bk, g.bk, g.bn, t.k, g.n, g0, g1, packed_b.get());
+        pack_panels(g.b + k0 * g.bk, g.bk, g.bn, t.k, g.n, g0, g1, packed_b);
       }
-      const T* panel = source == Source::pack ? packed_b.get() : b + g0 * t.panel_stride + k0 * t.bk;
+      const T* panel = source == Source::pack ? packed_b : b + g0 * t.panel_stride + k0 * t.bk;
       for (Int mb = m0; mb < m1; mb += block_m) {
         const Int rows = std::min(block_m, m1 - mb), count = (rows + max_rows - 1) / max_rows;
         if (pack_a && (g0 == p0 || !one_block)) {
-          pack_block(g.a + mb * g.am + k0 * g.ak, g.am, g.ak, rows, count, t.k, packed_a.get());
+          pack_block(g.a + mb * g.am + k0 * g.ak, g.am, g.ak, rows, count, t.k, packed_a);
         }
         for (Int p = g0, np; p < g1; p += np) {
           // Few rows leave registers for more panels, which hides the latency of the additions.
@@ -132,7 +150,7 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
                      mask = native_mask && source == Source::rows && !whole;
           for (Int i = 0; i < count; ++i) {
             const Int r0 = panel_begin(rows, count, i), r = panel_begin(rows, count, i + 1) - r0;
-            t.a = pack_a ? packed_a.get() + i * panel_size<T>(t.k) : g.a + (mb + r0) * g.am + k0 * g.ak;
+            t.a = pack_a ? packed_a + i * panel_size<T>(t.k) : g.a + (mb + r0) * g.am + k0 * g.ak;
             t.am = pack_a ? size : g.am * size;
             t.ak = pack_a ? row_width<T>() * size : g.ak * size;
             t.c = g.c + (mb + r0) * g.cm + p * W;
@@ -271,12 +289,17 @@ void blocked(const Gemm<T>& all) {
     source = Source::panels, b = packed.get();
   }
   std::atomic<Int> next{0};
+  // Room for the largest piece, taken by every thread, also by one that comes too late for any: what a plan's
+  // threads need is theirs after its first run.
+  const Way<T> largest(g, source, rows ? (g.m + pieces - 1) / pieces : g.m,
+                       rows ? panels : (panels + pieces - 1) / pieces);
   parallel_for(parts, 1, [&](Int, Int) {
+    const PoolBuffer<T> packed_a(largest.a_size), packed_b(largest.b_size);
     for (Int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
       const Int m0 = g.m * i / pieces, m1 = g.m * (i + 1) / pieces, p0 = panels * i / pieces,
                 p1 = panels * (i + 1) / pieces;
-      if (rows && m0 < m1) run_tiles(g, source, b, m0, m1, 0, panels);
-      if (!rows && p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1);
+      if (rows && m0 < m1) run_tiles(g, source, b, m0, m1, 0, panels, packed_a.get(), packed_b.get());
+      if (!rows && p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1, packed_a.get(), packed_b.get());
       if (tail && m0 < m1) dot_block(all, m0, m1, g.n, all.n);
     }
   });

@@ -4,8 +4,8 @@
 //   build/release/examples/resnet_fashion --epochs 15 --seed 1
 //
 // The last line printed is "test accuracy: NN.NN %", of the mean scores of every picture and its mirror
-// image: 93.63 %, and 93.49 % of single pictures, in 75 minutes on a core that others used too (with `.winit
-// = kaiming_normal`, as residual networks began then).
+// image: 93.81 % for the line above, 93.79 % of single pictures, in about 70 minutes on a core that others
+// used too.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>

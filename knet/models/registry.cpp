@@ -96,15 +96,18 @@ constexpr TextModelInfo all_text_models[] = {
 Classifier make_with(const ModelInfo& m, std::int64_t classes, bool loaded) {
   Classifier c{.info = m, .input = {.crop = m.input}, .network = {}};
   if (!m.weights.empty()) c.input.resize = m.weights[0].resize;
-  const auto initial = [&](const Init& drawn) { return loaded ? Init(zeros) : drawn; };
+  const auto completed = [&](auto options) {
+    options.classes = classes;
+    if (loaded) options.winit = zeros;
+    return options;
+  };
   if (m.name == "googlenet") {
-    c.network = GoogLeNet({.classes = classes, .transform_input = loaded, .winit = initial(kaiming_normal)});
+    c.network = GoogLeNet(completed(InceptionOptions{.transform_input = loaded}));
   } else if (m.name == "inception_v3") {
-    c.network =
-        InceptionV3({.classes = classes, .transform_input = loaded, .winit = initial(kaiming_normal)});
+    c.network = InceptionV3(completed(InceptionOptions{.transform_input = loaded}));
   } else {
     const int depth = std::stoi(std::string(m.name.substr(6)));
-    const ResNetOptions o{.classes = classes, .winit = initial(kaiming_normal_out)};
+    const auto o = completed(ResNetOptions{});
     if (m.name.ends_with("_v2"))
       c.network = resnet_v2(depth, o);
     else

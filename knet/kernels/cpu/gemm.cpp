@@ -44,7 +44,7 @@ enum class Source { panels, rows, pack };
 template <class T>
 void pack_panels(const T* b, Int bk, Int bn, Int k, Int n, Int p0, Int p1, T* out) {
   constexpr Int W = panel_width<T>();
-  if (bn == 1 && (bk != 1 || n == 1)) {
+  if (bn == 1) {
     for (Int p = p0; p < p1; p += panels_at_once, out += panels_at_once * W * k) {
       pack_rows(b + p * W, bk, std::min(std::min(p1 - p, panels_at_once) * W, n - p * W), k, out);
     }
@@ -58,7 +58,7 @@ void pack_panels(const T* b, Int bk, Int bn, Int k, Int n, Int p0, Int p1, T* ou
 /// `rows` rows of a as `count` panels.
 template <class T>
 void pack_block(const T* a, Int am, Int ak, Int rows, Int count, Int k, T* out) {
-  if (am == 1 && ak != 1) return pack_columns(a, ak, rows, count, k, out);
+  if (am == 1) return pack_columns(a, ak, rows, count, k, out);
   for (Int i = 0; i < count; ++i, out += panel_size<T>(k)) {
     const Int r0 = panel_begin(rows, count, i), r1 = panel_begin(rows, count, i + 1);
     pack_panel(a + r0 * am, am, ak, r1 - r0, row_width<T>(), k, out);

@@ -166,7 +166,7 @@ void pack_transposed(const T* const* rows, Int k, Int width, T* HWY_RESTRICT out
 template <class T>
 void pack_panel(const T* src, Int line, Int step, Int count, Int width, Int k, T* HWY_RESTRICT out) {
   constexpr Int N = lanes<T>();
-  if (step == 1 && (line != 1 || count == 1)) {
+  if (step == 1) {
     for (Int i = 0; i < width; i += N) {
       const T* rows[N];
       for (Int j = 0; j < N; ++j) rows[j] = src + std::min(i + j, count - 1) * line;
@@ -205,8 +205,8 @@ template <class T>
 constexpr Int panel_size(Int k) {
   return row_width<T>() * k + (row_width<T>() % lanes<T>() ? lanes<T>() : 0);
 }
-/// `count` panels of a, whose rows lie side by side: at most `most_panels`.
 constexpr Int most_panels = 12;
+/// `count` panels of a (at most most_panels), whose rows lie side by side.
 template <class T>
 void pack_columns(const T* src, Int step, Int rows, Int count, Int k, T* HWY_RESTRICT out) {
   const Tag<T> d;

@@ -79,7 +79,7 @@ PrefetchQueue::PrefetchQueue(std::size_t first, PrefetchOptions o, Make make)
     : impl_(std::make_unique<Impl>()) {
   const auto workers = static_cast<std::size_t>(o.workers);
   impl_->make = std::move(make);
-  impl_->slots.resize(o.depth > 0 ? o.depth : 4 * workers);
+  impl_->slots.resize(o.depth > 0 ? o.depth : 8 * workers);
   impl_->claimed = impl_->taken = first;
   try {
     for (std::size_t i = 0; i < workers; ++i) impl_->threads.emplace_back([p = impl_.get()] { p->work(); });

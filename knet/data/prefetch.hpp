@@ -16,7 +16,7 @@ namespace knet {
 
 struct PrefetchOptions {
   int workers = 1;        ///< threads; more than one only for loaders
-  std::size_t depth = 0;  ///< batches made ahead at most; 0: four for every worker
+  std::size_t depth = 0;  ///< batches made ahead at most; 0: eight for every worker
 };
 
 namespace detail {

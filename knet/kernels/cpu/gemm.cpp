@@ -35,7 +35,12 @@ constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
 constexpr Int most_double_rows =
     HWY_TARGET == HWY_AVX3 ? 4 : 3;                      // rows of c up to which two panels fit the registers
 constexpr Int piece_panels = 8, piece_work = 2'500'000;  // from which a piece of the work pays
-constexpr Int dot_rows = 16;                             // rows of c up to which dot products beat packing b
+// Rows of c up to which dot products beat packing b, whatever the sums; and up to which they do for sums of
+// so many vectors, which hide what adding up lanes costs. With 32 registers the latter was not measured.
+constexpr Int dot_rows = 16, long_dot_rows = HWY_TARGET <= HWY_AVX3 ? 0 : 128, long_dot = 48;
+constexpr Int dot_k = 1024, dot_columns = 8;  // of a block of dot products
+// Twelve sums, three operands and one more fill 16 registers.
+constexpr int dot_tile_rows = HWY_TARGET <= HWY_AVX3 ? 4 : 3;
 
 /// Where b comes from: packed panels over the whole of k, its own rows, or panels packed on the way.
 enum class Source { panels, rows, pack };
@@ -211,39 +216,92 @@ void long_row(const Gemm<T>& g) {
   if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c, Int{1}, g.n, g.n);
 }
 
+/// Threads take pieces of large products as they get on: one may run on a slower core, or beside another
+/// program. At least one for each of `parts` threads, and no more than `most` if that is enough.
+template <class T>
+Int pieces_of(const Gemm<T>& g, Int parts, Int most) {
+  return parts == 1
+             ? 1
+             : parts * std::clamp(std::min(most, g.m * g.n * g.k / piece_work) / parts, Int{1}, Int{4});
+}
+
 // ---- dot products ----
 
+/// A tile of c at (i0, j0); rows and columns beyond the end are not written.
 template <class T, int MR, int NC>
 void dot_tile(const Gemm<T>& g, Int i0, Int j0) {
+  constexpr int L = 16 / sizeof(T);
   const T *rows[MR], *cols[NC];
   T out[MR * NC];
-  for (Int i = 0; i < MR; ++i) rows[i] = g.a + std::min(i0 + i, g.m - 1) * g.am;
-  for (Int j = 0; j < NC; ++j) cols[j] = g.b + std::min(j0 + j, g.n - 1) * g.bn;
+  for (int i = 0; i < MR; ++i) rows[i] = g.a + std::min(i0 + i, g.m - 1) * g.am;
+  for (int j = 0; j < NC; ++j) cols[j] = g.b + std::min(j0 + j, g.n - 1) * g.bn;
   dots<T, MR, NC>(rows, cols, g.k, out);
-  for (Int i = 0; i < MR && i0 + i < g.m; ++i) {
+  const bool rectify = g.act == Unary::relu, whole = j0 + NC <= g.n;
+  for (int i = 0; i < MR && i0 + i < g.m; ++i) {
     T* c = g.c + (i0 + i) * g.cm + j0;
+    const T* o = out + i * NC;
+#if HWY_MAX_BYTES >= 16
+    if (whole) {
+      const hn::Full128<T> d;
+      KNET_UNROLL
+      for (int j = 0; j < NC; j += L) {
+        auto v = hn::LoadU(d, o + j);
+        if (g.accumulate) v = hn::Add(v, hn::LoadU(d, c + j));
+        if (g.bias) v = hn::Add(v, hn::LoadU(d, g.bias + j0 + j));
+        if (rectify) v = relu(d, v);
+        hn::StoreU(v, d, c + j);
+      }
+      continue;
+    }
+#endif
     for (Int j = 0; j < NC && j0 + j < g.n; ++j) {
-      T v = out[i * NC + j];
+      T v = o[j];
       if (g.accumulate) v += c[j];
       if (g.bias) v += g.bias[j0 + j];
-      if (g.act == Unary::relu && v < T(0)) v = T(0);
+      if (rectify && v < T(0)) v = T(0);
       c[j] = v;
     }
   }
 }
 
+/// Rows [m0, m1), columns [n0, n1) of c. k is cut so that the rows of b that one pass over a needs, and those
+/// of a, stay in the first cache.
 template <class T>
 void dot_block(const Gemm<T>& g, Int m0, Int m1, Int n0, Int n1) {
   Gemm<T> part = g;
   part.m = m1;
   part.n = n1;
-  if (m1 - m0 == 1) {
-    for (Int j = n0; j < n1; j += 8) dot_tile<T, 1, 8>(part, m0, j);
-  } else {
-    for (Int j = n0; j < n1; j += 4) {
-      Int i = m0;
-      for (; m1 - i > 2; i += 4) dot_tile<T, 4, 4>(part, i, j);
-      if (i < m1) dot_tile<T, 2, 4>(part, i, j);
+  const Int parts = (g.k + dot_k - 1) / dot_k;
+  for (Int q = 0; q < parts; ++q) {
+    const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
+    const bool ends = q == parts - 1;
+    part.k = k1 - k0;
+    part.a = g.a + k0, part.b = g.b + k0;
+    part.accumulate = g.accumulate || q > 0;
+    part.bias = ends ? g.bias : nullptr;
+    part.act = ends ? g.act : Unary::identity;
+    if (m1 - m0 == 1) {
+      for (Int j = n0; j < n1; j += 8) dot_tile<T, 1, 8>(part, m0, j);
+      continue;
+    }
+    for (Int j0 = n0; j0 < n1; j0 += dot_columns) {
+      const Int j1 = std::min(n1, j0 + dot_columns), ahead = std::min(n1, j1 + dot_columns) - j1;
+      for (Int i = m0, next; i < m1; i = next) {
+        const Int left = m1 - i;
+        const bool two = left <= 2 || left == dot_tile_rows + 1;  // no row is left alone
+        next = std::min(m1, i + (two ? 2 : dot_tile_rows));
+        // The rows of b that come next, spread over this pass.
+        for (Int j = ahead * (i - m0) / (m1 - m0); j < ahead * (next - m0) / (m1 - m0); ++j) {
+          constexpr Int line = 64 / sizeof(T);
+          for (Int l = 0; l < part.k; l += line) __builtin_prefetch(part.b + (j1 + j) * g.bn + l, 0, 2);
+        }
+        for (Int j = j0; j < j1; j += 4) {
+          if (two)
+            dot_tile<T, 2, 4>(part, i, j);
+          else
+            dot_tile<T, dot_tile_rows, 4>(part, i, j);
+        }
+      }
     }
   }
   if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c + m0 * g.cm + n0, m1 - m0, n1 - n0, g.cm);
@@ -278,11 +336,7 @@ void blocked(const Gemm<T>& all) {
   const Int vectors = (g.n + N - 1) / N;
   const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
   const bool rows = parts > 1 && by_rows * 10 < by_panels * 9;
-  // Threads take pieces of large products as they get on: one may run on a slower core, or beside another
-  // program.
-  const Int most = rows ? (g.m + max_rows - 1) / max_rows : panels / piece_panels;
-  const Int each = std::clamp(std::min(most, g.m * g.n * g.k / piece_work) / parts, Int{1}, Int{4});
-  const Int pieces = parts == 1 ? 1 : parts * each;
+  const Int pieces = pieces_of(g, parts, rows ? (g.m + max_rows - 1) / max_rows : panels / piece_panels);
   const PoolBuffer<T> packed(rows && source == Source::pack ? panels * W * g.k : 0);
   if (packed.get()) {
     pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
@@ -325,13 +379,17 @@ void dot_product(Gemm<T> g) {
   if (parts == 1) return dot_block(g, 0, g.m, 0, g.n);
   const bool rows = g.m > g.n;
   const Int size = rows ? g.m : g.n, unit = 8, units = (size + unit - 1) / unit;
-  parallel_for(parts, 1, [&](Int t0, Int t1) {
-    const Int i0 = units * t0 / parts * unit, i1 = std::min(size, units * t1 / parts * unit);
-    if (i0 >= i1) return;
-    if (rows)
-      dot_block(g, i0, i1, 0, g.n);
-    else
-      dot_block(g, 0, g.m, i0, i1);
+  const Int pieces = pieces_of(g, parts, units);
+  std::atomic<Int> next{0};
+  parallel_for(parts, 1, [&](Int, Int) {
+    for (Int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
+      const Int i0 = units * i / pieces * unit, i1 = std::min(size, units * (i + 1) / pieces * unit);
+      if (i0 >= i1) continue;
+      if (rows)
+        dot_block(g, i0, i1, 0, g.n);
+      else
+        dot_block(g, 0, g.m, i0, i1);
+    }
   });
 }
 
@@ -362,7 +420,10 @@ void run(const Gemm<T>& given) {
     return;
   }
   const bool along_k = g.b && g.bk == 1 && (g.bn != 1 || g.n == 1);
-  if (along_k && g.m <= dot_rows && g.k >= 2 * lanes<T>()) return dot_product(g);
+  if (along_k && g.k >= 2 * lanes<T>() &&
+      (g.m <= dot_rows || (g.m <= long_dot_rows && g.ak == 1 && g.k >= long_dot * lanes<T>()))) {
+    return dot_product(g);
+  }
   if (g.b && g.n <= 4 && g.m >= 16 && g.ak == 1 && g.k >= 4 * lanes<T>()) return dot_product(g);
   if (g.m == 1 && g.b && g.bn == 1 && g.k * g.n * static_cast<Int>(sizeof(T)) >= long_row_bytes) {
     return long_row(g);

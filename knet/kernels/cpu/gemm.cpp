@@ -38,6 +38,7 @@ constexpr Int piece_panels = 8, piece_work = 2'500'000;  // from which a piece o
 // Rows of c up to which dot products beat packing b, whatever the sums; and up to which they do for sums of
 // so many vectors, which hide what adding up lanes costs. With 32 registers the latter was not measured.
 constexpr Int dot_rows = 16, long_dot_rows = HWY_TARGET <= HWY_AVX3 ? 0 : 128, long_dot = 48;
+constexpr Int many_row_count = 256;           // of c from which threads share packed b by rows
 constexpr Int dot_k = 1024, dot_columns = 8;  // of a block of dot products
 // Twelve sums, three operands and one more fill 16 registers.
 constexpr int dot_tile_rows = HWY_TARGET <= HWY_AVX3 ? 4 : 3;
@@ -216,13 +217,11 @@ void long_row(const Gemm<T>& g) {
   if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c, Int{1}, g.n, g.n);
 }
 
-/// Threads take pieces of large products as they get on: one may run on a slower core, or beside another
-/// program. At least one for each of `parts` threads, and no more than `most` if that is enough.
-template <class T>
-Int pieces_of(const Gemm<T>& g, Int parts, Int most) {
-  return parts == 1
-             ? 1
-             : parts * std::clamp(std::min(most, g.m * g.n * g.k / piece_work) / parts, Int{1}, Int{4});
+/// Threads take pieces of large products (multiply-adds of work) as they get on: one may run on a slower
+/// core, or beside another program. At least one for each of `parts` threads, and no more than `most` if that
+/// is enough.
+Int pieces_of(Int work, Int parts, Int most) {
+  return parts == 1 ? 1 : parts * std::clamp(std::min(most, work / piece_work) / parts, Int{1}, Int{4});
 }
 
 // ---- dot products ----
@@ -267,7 +266,7 @@ void dot_tile(const Gemm<T>& g, Int i0, Int j0) {
 /// Rows [m0, m1), columns [n0, n1) of c. k is cut so that the rows of b that one pass over a needs, and those
 /// of a, stay in the first cache.
 template <class T>
-void dot_block(const Gemm<T>& g, Int m0, Int m1, Int n0, Int n1) {
+HWY_NOINLINE void dot_block(const Gemm<T>& g, Int m0, Int m1, Int n0, Int n1) {
   Gemm<T> part = g;
   part.m = m1;
   part.n = n1;
@@ -335,8 +334,11 @@ void blocked(const Gemm<T>& all) {
   // thread that uses them; for parts of rows b goes from one core's cache to the other's.
   const Int vectors = (g.n + N - 1) / N;
   const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
-  const bool rows = parts > 1 && by_rows * 10 < by_panels * 9;
-  const Int pieces = pieces_of(g, parts, rows ? (g.m + max_rows - 1) / max_rows : panels / piece_panels);
+  // Every piece of panels packs all rows of a again, which many rows of packed b can do without.
+  const bool many_rows = source == Source::panels && g.m >= many_row_count && by_rows <= by_panels;
+  const bool rows = parts > 1 && (many_rows || by_rows * 10 < by_panels * 9);
+  const Int pieces =
+      pieces_of(g.m * g.n * g.k, parts, rows ? (g.m + max_rows - 1) / max_rows : panels / piece_panels);
   const PoolBuffer<T> packed(rows && source == Source::pack ? panels * W * g.k : 0);
   if (packed.get()) {
     pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
@@ -379,7 +381,7 @@ void dot_product(Gemm<T> g) {
   if (parts == 1) return dot_block(g, 0, g.m, 0, g.n);
   const bool rows = g.m > g.n;
   const Int size = rows ? g.m : g.n, unit = 8, units = (size + unit - 1) / unit;
-  const Int pieces = pieces_of(g, parts, units);
+  const Int pieces = pieces_of(g.m * g.n * g.k, parts, units);
   std::atomic<Int> next{0};
   parallel_for(parts, 1, [&](Int, Int) {
     for (Int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {

@@ -2,8 +2,9 @@
 // blocked for the caches and how the work is split over threads. Compiled for each instruction set; the best
 // one the machine has is chosen at run time.
 //
-// An element of c is always the same sum in the same order, whatever the number of threads and whether b came
-// packed: k is cut at places that depend on k alone.
+// An element of c is always the same sum in the same order, whatever the number of threads: how k is cut
+// depends on the sizes alone. Few rows, and long sums of not too many, are dot products, which add in another
+// order than panels do; so packed b may give other last bits than b as it is.
 #include "knet/kernels/cpu/gemm.hpp"
 
 #include <atomic>

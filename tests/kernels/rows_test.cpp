@@ -227,7 +227,7 @@ TEST(Matmul, EveryLayoutAndEpilogue) {
                                                                           {257, 64, 300},
                                                                           {5, 9, 1100},
                                                                           {30, 39, 400},
-                                                                          {20, 22, 2100}}) {
+                                                                          {20, 22, 1100}}) {
       for (Layout la : {Layout::dense, Layout::transposed}) {
         for (Layout lb : {Layout::dense, Layout::transposed, Layout::stepped}) {
           const Block a = random_block(t, {m, k}, -1, 1, la), b = random_block(t, {k, n}, -1, 1, lb, 2),
@@ -242,9 +242,7 @@ TEST(Matmul, EveryLayoutAndEpilogue) {
                   d = random_block(t, {m, n}, -1, 1, Layout::dense, 4);
             cpu_kernels().matmul(a.a, b.a, c.a, e);
             reference_kernels().matmul(a.a, b.a, d.a, e);
-            // Partial sums and the number of roundings both grow with the root of k.
-            const double terms = static_cast<double>(k),
-                         tolerance = ulps(t, 4 * std::sqrt(terms) + terms / 8 + 8);
+            const double tolerance = ulps(t, 4 * std::sqrt(static_cast<double>(k)) + 8);
             expect_near(c.a, d.a, tolerance, tolerance);
             if (const auto bytes = cpu_kernels().packed_bytes(b.a); bytes > 0) {
               std::vector<std::byte> memory(bytes + 64);

@@ -56,7 +56,9 @@ class Gradients {
   bool wants(int i) const;
   /// Adds to the gradient of input i; an empty tensor adds nothing. `g` has the input's shape and dtype.
   void add(int i, Tensor g);
-  /// The same; written out where the input's node has no use for it as it is.
+  /// The gradient of input i so far where a kernel may add to it in place, else null.
+  const Tensor* sum(int i);
+  /// Like add(i, p); written out where the input's node has no use for it as it is.
   void add_picked(int i, PickedGradient);
   /// Adds rows[j] to row ids[j] of the gradient of input i, which has this shape.
   void add_rows(int i, const Tensor& ids, const Tensor& rows, const Shape& shape);

@@ -210,9 +210,12 @@ struct Gradients::Slot {
 
 namespace {
 
+// Can nobody else see it? While an outer tape records, every value stays what it was.
+bool writable(const Tensor& t) {
+  return !tape::state.on && TensorAccess::sole_owner(t) && t.is_contiguous() && !tracked(t);
+}
 Tensor added(Tensor a, const Tensor& b) {
-  // In place where nobody else can see it; while an outer tape records, every value stays what it was.
-  if (!tape::state.on && TensorAccess::sole_owner(a) && a.is_contiguous() && !tracked(a)) {
+  if (writable(a)) {
     kernels(a.device()).binary(Binary::add, array(a), array(b), array(a));
     return a;
   }
@@ -245,6 +248,11 @@ void Gradients::add(int i, Tensor g) {
   }
   s.write_out();
   s.dense = s.dense ? added(std::move(s.dense), g) : std::move(g);
+}
+const Tensor* Gradients::sum(int i) {
+  if (!wants(i) || tape::state.on) return nullptr;
+  const Tensor& s = slots_[node_->begin()[i] - start_].dense;
+  return s && writable(s) ? &s : nullptr;
 }
 void Gradients::add_picked(int i, PickedGradient p) {
   if (!wants(i)) return;

@@ -38,22 +38,33 @@ void set_threads(int n) {
   setting() = n;
 }
 
+Pieces::Pieces(std::int64_t n, std::int64_t least, std::int64_t parts)
+    : n_(n),
+      least_(parts == 1 ? n : std::max<std::int64_t>(1, least)),
+      parts_(parts),
+      longest_(n < 2 * parts * least_ ? (n + parts - 1) / parts : n / (2 * parts)),
+      next_(longest_ * parts) {}
+Pieces::Piece Pieces::take() {
+  std::int64_t b = next_.load(std::memory_order_relaxed), e;
+  do {
+    e = std::min(n_, b + std::max(least_, (n_ - b) / (2 * parts_)));
+  } while (b < e && !next_.compare_exchange_weak(b, e, std::memory_order_relaxed));
+  return {b, e};
+}
+
 namespace detail {
 void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t),
               void* context) {
   const std::int64_t parts = std::min<std::int64_t>(threads(), grain > 0 ? (n + grain - 1) / grain : n);
   if (parts <= 1) return f(context, 0, n);
+  // Cut at multiples of 16 elements where possible, so that pieces do not share cache lines.
+  const std::int64_t unit = grain >= 64 ? 16 : 1;
+  Pieces pieces((n + unit - 1) / unit, grain / (2 * unit), parts);
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
 #endif
   for (std::int64_t p = 0; p < parts; ++p) {
-    // Cut at multiples of 16 elements where possible, so that parts do not share cache lines.
-    auto cut = [&](std::int64_t i) {
-      const std::int64_t c = n * i / parts;
-      return i == parts ? n : grain >= 64 ? c / 16 * 16 : c;
-    };
-    const std::int64_t a = cut(p), b = cut(p + 1);
-    if (a < b) f(context, a, b);
+    pieces.run(p, [&](std::int64_t b, std::int64_t e) { f(context, b * unit, std::min(n, e * unit)); });
   }
 }
 }  // namespace detail

@@ -1,6 +1,9 @@
 // One pool of threads for all kernels (OpenMP). Small work stays on the calling thread; nobody else's thread
-// count is changed.
+// count is changed. Large work is cut into pieces that threads take as they get on: a core may be slower than
+// its neighbour, or run somebody else's program too.
 #pragma once
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 namespace knet {
@@ -15,8 +18,33 @@ void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t,
               void* context);
 }
 
-/// Calls f(begin, end) for parts of [0, n), each at least `grain` long (so n <= grain is one plain call).
-/// Parts depend only on n, grain and threads(). f must not throw when more than one part runs.
+/// [0, n) in pieces for `parts` threads. The first pieces, one for each thread, are half of it together, the
+/// later ones ever smaller, down to `least`; what is too short for that is cut evenly. Where the cuts are
+/// depends on the three numbers alone.
+class Pieces {
+ public:
+  Pieces(std::int64_t n, std::int64_t least, std::int64_t parts);
+  std::int64_t longest() const { return std::min(n_, longest_); }
+  /// On thread `part`: f(begin, end) for its own first piece and then for those that nobody has taken yet.
+  template <class F>
+  void run(std::int64_t part, const F& f) {
+    const std::int64_t b = std::min(n_, part * longest_);
+    for (Piece p{b, std::min(n_, b + longest_)}; p.begin < p.end; p = take()) f(p.begin, p.end);
+  }
+
+ private:
+  struct Piece {
+    std::int64_t begin, end;
+  };
+  Piece take();
+
+  std::int64_t n_, least_, parts_, longest_;
+  std::atomic<std::int64_t> next_;
+};
+
+/// Calls f(begin, end) for pieces of [0, n) on as many threads as have `grain` each to do (so n <= grain is
+/// one plain call). Pieces depend only on n, grain and threads(). f must not throw when more than one thread
+/// runs.
 template <class F>
 void parallel_for(std::int64_t n, std::int64_t grain, const F& f) {
   if (n <= grain) {

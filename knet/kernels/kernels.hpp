@@ -292,8 +292,8 @@ struct Kernels {
   // ---- matrix products: [m, k] x [k, n] or batched [b, m, k] x [b, k, n] (batch stride may be 0); c's last
   // stride is 1; a and b have any strides ----
   void (*matmul)(const Array& a, const Array& b, const Array& c, const Epilogue& e);
-  /// Bytes of the packed form of b [k, n]; 0: this device has none.
-  std::size_t (*packed_bytes)(const Array& b);
+  /// Bytes of the packed form of b [k, n]; 0: products of so many rows have no use for one.
+  std::size_t (*packed_bytes)(std::int64_t rows, const Array& b);
   void (*pack_b)(const Array& b, void* packed);
   /// Backward of y = act(z + bias) over rows: dx = dy act'(y) [n, m] and dbias [m] = column sums of dx, in
   /// one pass. Only for activations whose derivative needs the result alone. dx.data may equal dy.data;

@@ -197,11 +197,11 @@ void pack(Program& p) {
   };
   for (Call& c : p.calls) {
     if (auto* m = c.as<MatmulCall>(); m && constant(p, c, &m->b.data)) {
-      const std::size_t bytes = k.packed_bytes(m->b);
+      const std::size_t bytes = k.packed_bytes(m->c.numel() / m->c.size[m->c.ndim - 1], m->b);
       if (bytes == 0) continue;
       std::byte* to = memory(bytes);
       k.pack_b(m->b, to);
-      m->e.packed_b = to;  // the plain form stays: products of a few rows read it
+      m->e.packed_b = to;
     } else if (auto* v = c.as<ConvCall>(); v && constant(p, c, &v->w.data)) {
       pack_conv(k, c, *v, memory);
     }

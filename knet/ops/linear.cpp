@@ -68,8 +68,8 @@ Tensor linear(const char* who, const Tensor& x, const Tensor& weight, const Tens
   const bool constant = !tracked(x) && !tracked(weight) && !tracked(bias);
   if (constant && !tape::state.on) {
     const Kernels& k = kernels(x.device());
-    e.packed_b =
-        detail::packed(weight, {1, k.packed_bytes(array(wt))}, [&](void* to) { k.pack_b(array(wt), to); });
+    e.packed_b = detail::packed(weight, {1, k.packed_bytes(x.size(0), array(wt))},
+                                [&](void* to) { k.pack_b(array(wt), to); });
   }
   Tensor y = detail::raw_product(x, wt, e);
   Node* n = constant ? nullptr : track(y, who, {&x, &weight, &bias});
@@ -84,8 +84,8 @@ Tensor linear(const char* who, const Tensor& x, const Tensor& weight, const Tens
     }
     Tensor db;
     const Tensor dz = before_activation(act, alpha, y, dy, has_bias && g.wants(2), db);
-    if (g.wants(0)) g.add(0, detail::raw_product(dz, weight, {}));
-    if (g.wants(1)) g.add(1, detail::raw_product(raw::transpose(dz, 0, 1), x, {}));
+    if (g.wants(0)) detail::add_raw_product(g, 0, dz, weight);
+    if (g.wants(1)) detail::add_raw_product(g, 1, raw::transpose(dz, 0, 1), x);
     if (db) g.add(2, std::move(db));
   });
   return y;

@@ -8,8 +8,9 @@
 namespace knet::detail {
 
 /// The weight's values as `pack(void*)` writes them into form.bytes (0: there is no such form), or nullptr.
-/// Only for parameters, whose values live for many calls: made by the first caller, dropped by the storage
-/// when anybody writes to it. The number tells forms apart; a weight keeps the form that was asked for first.
+/// Only for parameters, whose values live for many calls: made for the second caller (a weight may be used
+/// once between two steps of its optimiser, as a GAN's are), dropped by the storage when anybody writes to
+/// it. The number tells forms apart; a weight keeps the form that was made first.
 template <class Pack>
 const void* packed(const Tensor& weight, const PackedForm& form, const Pack& pack) {
   using Packed = Storage::Packed;
@@ -20,6 +21,7 @@ const void* packed(const Tensor& weight, const PackedForm& form, const Pack& pac
     return nullptr;
   const auto of_form = [&](Packed* p) -> const void* { return p->form == form.number ? p + 1 : nullptr; };
   if (Packed* p = s->packed.load(std::memory_order_acquire)) return of_form(p);
+  if (!s->used.exchange(true, std::memory_order_relaxed)) return nullptr;
   const std::size_t bytes = form.bytes + sizeof(Packed);
   auto* fresh = new (memory::allocate(bytes)) Packed{form.number, bytes};
   pack(static_cast<void*>(fresh + 1));

@@ -14,9 +14,11 @@ struct Storage {
   Device device;
   /// Set for the values of parameters: their packed form (below) is worth keeping.
   std::atomic<bool> is_parameter{false};
+  std::atomic<bool> used{false};  ///< at inference, since anybody wrote to it
   std::size_t bytes = 0;
   std::byte* data = nullptr;
-  /// The weight as a kernel likes it, behind a Packed; made on first use at inference, dropped on any write.
+  /// The weight as a kernel likes it, behind a Packed; made on the second use at inference, dropped on any
+  /// write.
   struct alignas(64) Packed {
     int form;
     std::size_t bytes;  ///< with this header

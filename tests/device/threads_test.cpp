@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <thread>
 #include <utility>
@@ -52,13 +53,36 @@ TEST_F(Threads, EveryPositionIsVisitedOnce) {
   }
 }
 
-TEST_F(Threads, PartsDependOnSizeGrainAndThreadsOnly) {
+TEST_F(Threads, PiecesDependOnSizeGrainAndThreadsOnly) {
   set_threads(3);
   const Parts first = parts(1000, 64);
-  EXPECT_EQ(first.size(), 3u);
+  EXPECT_GT(first.size(), 3u);  // more than threads, so that a slow one takes fewer
+  for (const auto& [a, b] : first) {
+    EXPECT_EQ(a % 16, 0) << "pieces would share a cache line";
+    EXPECT_TRUE(b - a >= 32 || b == 1000) << a << " to " << b;
+  }
   for (int i = 0; i < 20; ++i) EXPECT_EQ(parts(1000, 64), first);
   set_threads(2);
-  EXPECT_EQ(parts(1000, 64).size(), 2u);
+  EXPECT_NE(parts(1000, 64), first);
+  EXPECT_EQ(parts(100, 64), (Parts{{0, 64}, {64, 100}}));  // too short for more than one each
+}
+// Every thread gets a piece of its own before it takes what is left: none comes too late for all of them.
+TEST_F(Threads, EveryThreadHasItsFirstPiece) {
+  for (int n : {3, 7, 100}) {
+    Pieces pieces(n, 1, 3);
+    std::vector<std::vector<std::int64_t>> of(3);
+    for (int part : {2, 1, 0}) {
+      pieces.run(
+          part, [&](std::int64_t a, std::int64_t b) { of[static_cast<std::size_t>(part)].push_back(b - a); });
+    }
+    std::int64_t all = 0;
+    for (const auto& lengths : of) {
+      ASSERT_FALSE(lengths.empty()) << n;
+      EXPECT_LE(lengths.front(), pieces.longest());
+      all = std::accumulate(lengths.begin(), lengths.end(), all);
+    }
+    EXPECT_EQ(all, n);
+  }
 }
 
 TEST_F(Threads, SmallWorkStaysOnTheCallingThread) {

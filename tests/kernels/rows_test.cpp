@@ -244,7 +244,7 @@ TEST(Matmul, EveryLayoutAndEpilogue) {
             reference_kernels().matmul(a.a, b.a, d.a, e);
             const double tolerance = ulps(t, 4 * std::sqrt(static_cast<double>(k)) + 8);
             expect_near(c.a, d.a, tolerance, tolerance);
-            if (const auto bytes = cpu_kernels().packed_bytes(b.a); bytes > 0) {
+            if (const auto bytes = cpu_kernels().packed_bytes(1 << 20, b.a); bytes > 0) {
               std::vector<std::byte> memory(bytes + 64);
               void* at = memory.data();
               std::size_t space = memory.size();
@@ -272,7 +272,7 @@ TEST(Matmul, SameBitsWithAnyThreads) {
     a.a.as<float>()[k + 1] = std::numeric_limits<float>::quiet_NaN();
     Epilogue e;
     e.bias = bias.a.data, e.activation = Unary::relu;
-    std::vector<std::byte> memory(cpu_kernels().packed_bytes(b.a) + 64);
+    std::vector<std::byte> memory(cpu_kernels().packed_bytes(1 << 20, b.a) + 64);
     void* at = memory.data();
     std::size_t space = memory.size();
     void* packed = std::align(64, memory.size() - 64, at, space);

@@ -170,9 +170,10 @@ struct Target {
   }
 };
 
-Int rows_of_block(Int rows, Int k) {
-  const Int fit = std::clamp<Int>(block_elements / std::max<Int>(1, k), min_rows, max_rows);
-  return std::max<Int>(1, std::min(fit, (rows + threads() - 1) / threads()));
+/// Blocks of rows, as many for every thread as for the others.
+Int row_blocks(Int rows, Int k) {
+  const Int fit = std::clamp<Int>(block_elements / std::max<Int>(1, k), min_rows, max_rows) * threads();
+  return std::clamp<Int>((rows + fit / 2) / fit, 1, rows) * std::min<Int>(threads(), rows);
 }
 
 /// For all n images: to-channels of y = taps of x times weights. `all_from`, `all_to`: channels of all
@@ -186,7 +187,7 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
   for (int d = 0; d < 3; ++d) unit = unit && t.step[d] == 1 && t.shift[d][0] == 0 && t.out[d] == x.size[d];
   const bool direct = unit && x.channels_last(all_from);  // the input is the matrix
   const PoolBuffer<T> packed(e.packed_b ? 0 : static_cast<Int>(gemm_packed_size<T>(k, to)));
-  const Int block = rows_of_block(rows, k);
+  const Int blocks = row_blocks(rows, k), block = (rows + blocks - 1) / blocks;
   for (Int group = 0; group < groups; ++group) {
     if (!e.packed_b) pack_weights(w, t, group, from, to, forward, packed.get());
     const auto some = [&](Int r0, Int r1, T* gathered, T* apart) {
@@ -214,12 +215,10 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
       some(0, rows, nullptr, nullptr);
       continue;
     }
-    parallel_for((rows + block - 1) / block, rows * k * to < gemm_thread_work ? rows : 1,
-                 [&](Int b, Int end) {
-                   const PoolBuffer<T> gathered(direct ? 0 : block * k), apart(target.dense ? 0 : block * to);
-                   for (; b < end; ++b)
-                     some(b * block, std::min(rows, (b + 1) * block), gathered.get(), apart.get());
-                 });
+    parallel_for(blocks, rows * k * to < gemm_thread_work ? blocks : 1, [&](Int b, Int end) {
+      const PoolBuffer<T> gathered(direct ? 0 : block * k), apart(target.dense ? 0 : block * to);
+      for (; b < end; ++b) some(rows * b / blocks, rows * (b + 1) / blocks, gathered.get(), apart.get());
+    });
   }
 }
 

@@ -7,8 +7,6 @@
 // order than panels do; so packed b may give other last bits than b as it is.
 #include "knet/kernels/cpu/gemm.hpp"
 
-#include <atomic>
-
 #include "knet/base/threads.hpp"
 #include "knet/kernels/cpu/scratch.hpp"
 #include "knet/kernels/cpu/targets.hpp"
@@ -34,8 +32,11 @@ constexpr Int direct_rows = 4 * max_rows;  // rows of c from which packing b pay
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
 constexpr Int most_double_rows =
-    HWY_TARGET == HWY_AVX3 ? 4 : 3;                      // rows of c up to which two panels fit the registers
-constexpr Int piece_panels = 8, piece_work = 2'500'000;  // from which a piece of the work pays
+    HWY_TARGET == HWY_AVX3 ? 4 : 3;       // rows of c up to which two panels fit the registers
+constexpr Int piece_work = 100'000;       // multiply-adds from which a piece of the work pays
+constexpr Int piece_panels = 24;          // for which a is packed
+constexpr Int piece_rows = 4 * max_rows;  // of c; fewer read packed b too often
+constexpr Int kept_a_bytes = 96 * 1024;   // of packed a that a thread keeps for its next piece
 // Rows of c up to which dot products beat packing b, whatever the sums; and up to which they do for sums of
 // so many vectors, which hide what adding up lanes costs. With 32 registers the latter was not measured.
 constexpr Int dot_rows = 16, long_dot_rows = HWY_TARGET <= HWY_AVX3 ? 0 : 128, long_dot = 48;
@@ -93,37 +94,40 @@ HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half, [[ma
     micro_for<T, 2, kMask>(rows)(t);
 }
 
-/// How a piece of c, so many rows and panels, is computed.
+/// How c is computed in pieces of so many rows and panels, of which a thread has `share` panels in all.
 template <class T>
 struct Way {
-  bool pack_a, pack_b, one_block;
+  bool pack_a, pack_b;
   Int parts, longest;  // of k
+  Int blocks;          // of rows
+  Int block_size;      // elements of a block of packed a
+  bool keep_a;         // all its blocks and parts, also for the next piece of the same rows
   Int group;           // panels of b at a time
   Int a_size, b_size;  // elements to pack into
-  Way(const Gemm<T>& g, Source source, Int rows, Int panels)
-      : pack_a(panels >= pack_a_panels && g.k >= 16 && rows >= 4),
+  Way(const Gemm<T>& g, Source source, Int rows, Int panels, Int share)
+      : pack_a(share >= pack_a_panels && g.k >= 16 && rows >= 4),
         pack_b(source == Source::pack),
-        one_block(rows <= block_m),
         parts((g.k + block_k - 1) / block_k),
         longest((g.k + parts - 1) / parts),
-        // Packed b is used at once when all rows of c fit one block, else by one block of rows after the
-        // other.
-        group(pack_b ? std::min(panels, one_block ? few_panels : many_panels) : panels),
-        a_size(pack_a
-                   ? (std::min(block_m, rows) + max_rows - 1) / max_rows * panel_size<T>(longest) + lanes<T>()
-                   : 0),
+        blocks((rows + block_m - 1) / block_m),
+        block_size((std::min(block_m, rows) + max_rows - 1) / max_rows * panel_size<T>(longest) + lanes<T>()),
+        keep_a(parts * blocks * block_size <= kept_a_bytes / Int{sizeof(T)}),
+        // Packed b is used at once when all rows of c follow, else by one block of rows after the other.
+        group(pack_b ? std::min(panels, keep_a || blocks == 1 ? few_panels : many_panels) : panels),
+        a_size(!pack_a  ? 0
+               : keep_a ? parts * blocks * block_size
+                        : block_size),
         b_size(pack_b ? group * panel_width<T>() * longest : 0) {}
 };
 
 /// Rows [m0, m1) of the panels [p0, p1) of c. `b` is what `source` says; packed_a and packed_b have room for
-/// what Way says.
+/// what Way says; a_packed: packed_a has all these rows already.
 template <class T>
-void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int p0, Int p1, T* packed_a,
-               T* packed_b) {
+void run_tiles(const Gemm<T>& g, const Way<T>& way, Source source, const T* b, Int m0, Int m1, Int p0, Int p1,
+               T* packed_a, T* packed_b, bool a_packed) {
   constexpr Int N = lanes<T>(), W = panel_width<T>(), size = sizeof(T);
   const Int panels = (g.n + W - 1) / W;
-  const Way<T> way(g, source, m1 - m0, p1 - p0);
-  const bool pack_a = way.pack_a, one_block = way.one_block;
+  const bool pack_a = way.pack_a, pack_once = way.keep_a || way.blocks == 1;
   const Int parts = way.parts, group = way.group;
   Tile<T> t;
   t.bk = source == Source::rows ? g.bk : W;
@@ -141,10 +145,11 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
         pack_panels(g.b + k0 * g.bk, g.bk, g.bn, t.k, g.n, g0, g1, packed_b);
       }
       const T* panel = source == Source::pack ? packed_b : b + g0 * t.panel_stride + k0 * t.bk;
-      for (Int mb = m0; mb < m1; mb += block_m) {
+      T* a_block = packed_a + (way.keep_a ? q * way.blocks * way.block_size : 0);
+      for (Int mb = m0; mb < m1; mb += block_m, a_block += way.keep_a ? way.block_size : 0) {
         const Int rows = std::min(block_m, m1 - mb), count = (rows + max_rows - 1) / max_rows;
-        if (pack_a && (g0 == p0 || !one_block)) {
-          pack_block(g.a + mb * g.am + k0 * g.ak, g.am, g.ak, rows, count, t.k, packed_a);
+        if (pack_a && !a_packed && (g0 == p0 || !pack_once)) {
+          pack_block(g.a + mb * g.am + k0 * g.ak, g.am, g.ak, rows, count, t.k, a_block);
         }
         for (Int p = g0, np; p < g1; p += np) {
           // Few rows leave registers for more panels, which hides the latency of the additions.
@@ -157,7 +162,7 @@ void run_tiles(const Gemm<T>& g, Source source, const T* b, Int m0, Int m1, Int 
                      mask = native_mask && source == Source::rows && !whole;
           for (Int i = 0; i < count; ++i) {
             const Int r0 = panel_begin(rows, count, i), r = panel_begin(rows, count, i + 1) - r0;
-            t.a = pack_a ? packed_a + i * panel_size<T>(t.k) : g.a + (mb + r0) * g.am + k0 * g.ak;
+            t.a = pack_a ? a_block + i * panel_size<T>(t.k) : g.a + (mb + r0) * g.am + k0 * g.ak;
             t.am = pack_a ? size : g.am * size;
             t.ak = pack_a ? row_width<T>() * size : g.ak * size;
             t.c = g.c + (mb + r0) * g.cm + p * W;
@@ -216,13 +221,6 @@ void long_row(const Gemm<T>& g) {
     }
   }
   if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c, Int{1}, g.n, g.n);
-}
-
-/// Threads take pieces of large products (multiply-adds of work) as they get on: one may run on a slower
-/// core, or beside another program. At least one for each of `parts` threads, and no more than `most` if that
-/// is enough.
-Int pieces_of(Int work, Int parts, Int most) {
-  return parts == 1 ? 1 : parts * std::clamp(std::min(most, work / piece_work) / parts, Int{1}, Int{4});
 }
 
 // ---- dot products ----
@@ -335,29 +333,33 @@ void blocked(const Gemm<T>& all) {
   // thread that uses them; for parts of rows b goes from one core's cache to the other's.
   const Int vectors = (g.n + N - 1) / N;
   const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
-  // Every piece of panels packs all rows of a again, which many rows of packed b can do without.
-  const bool many_rows = source == Source::panels && g.m >= many_row_count && by_rows <= by_panels;
+  // Every piece of panels packs all rows of a again where they are too many to keep.
+  const bool large_a = g.m * g.k * static_cast<Int>(sizeof(T)) > kept_a_bytes,
+             many_rows = large_a && g.m >= many_row_count && by_rows <= by_panels;
   const bool rows = parts > 1 && (many_rows || by_rows * 10 < by_panels * 9);
-  const Int pieces =
-      pieces_of(g.m * g.n * g.k, parts, rows ? (g.m + max_rows - 1) / max_rows : panels / piece_panels);
   const PoolBuffer<T> packed(rows && source == Source::pack ? panels * W * g.k : 0);
   if (packed.get()) {
     pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
     source = Source::panels, b = packed.get();
   }
-  std::atomic<Int> next{0};
-  // Room for the largest piece, taken by every thread, also by one that comes too late for any: what a plan's
-  // threads need is theirs after its first run.
-  const Way<T> largest(g, source, rows ? (g.m + pieces - 1) / pieces : g.m,
-                       rows ? panels : (panels + pieces - 1) / pieces);
-  parallel_for(parts, 1, [&](Int, Int) {
-    const PoolBuffer<T> packed_a(largest.a_size), packed_b(largest.b_size);
-    for (Int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
-      const Int m0 = g.m * i / pieces, m1 = g.m * (i + 1) / pieces, p0 = panels * i / pieces,
-                p1 = panels * (i + 1) / pieces;
-      if (rows && m0 < m1) run_tiles(g, source, b, m0, m1, 0, panels, packed_a.get(), packed_b.get());
-      if (!rows && p0 < p1) run_tiles(g, source, b, 0, g.m, p0, p1, packed_a.get(), packed_b.get());
-      if (tail && m0 < m1) dot_block(all, m0, m1, g.n, all.n);
+  const Int size = rows ? g.m : panels, unit = rows ? max_rows : std::clamp<Int>(panels / (8 * parts), 1, 4),
+            units = (size + unit - 1) / unit, of_unit = g.m * g.n * g.k / units + 1;
+  const Int few = rows ? piece_rows / max_rows : large_a ? piece_panels / unit : 1;
+  Pieces pieces(units, std::max(few, (piece_work + of_unit - 1) / of_unit), parts);
+  const Int longest = std::min(size, pieces.longest() * unit);
+  const Way<T> way(g, source, rows ? longest : g.m, rows ? panels : longest,
+                   rows ? panels : (panels + parts - 1) / parts);
+  parallel_for(parts, 1, [&](Int part, Int end) {
+    const PoolBuffer<T> packed_a(way.a_size), packed_b(way.b_size);
+    bool a_packed = false;
+    for (; part < end; ++part) {
+      pieces.run(part, [&](Int from, Int to) {
+        const Int i0 = from * unit, i1 = std::min(size, to * unit);
+        const Int m0 = rows ? i0 : 0, m1 = rows ? i1 : g.m, p0 = rows ? 0 : i0, p1 = rows ? panels : i1;
+        run_tiles(g, way, source, b, m0, m1, p0, p1, packed_a.get(), packed_b.get(), a_packed);
+        a_packed = way.keep_a && !rows;
+        if (tail && p1 == panels) dot_block(all, m0, m1, g.n, all.n);
+      });
     }
   });
 }
@@ -382,18 +384,28 @@ void dot_product(Gemm<T> g) {
   if (parts == 1) return dot_block(g, 0, g.m, 0, g.n);
   const bool rows = g.m > g.n;
   const Int size = rows ? g.m : g.n, unit = 8, units = (size + unit - 1) / unit;
-  const Int pieces = pieces_of(g.m * g.n * g.k, parts, units);
-  std::atomic<Int> next{0};
-  parallel_for(parts, 1, [&](Int, Int) {
-    for (Int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
-      const Int i0 = units * i / pieces * unit, i1 = std::min(size, units * (i + 1) / pieces * unit);
-      if (i0 >= i1) continue;
-      if (rows)
-        dot_block(g, i0, i1, 0, g.n);
-      else
-        dot_block(g, 0, g.m, i0, i1);
+  const Int of_unit = g.m * g.n * g.k / units + 1;
+  Pieces pieces(units, (piece_work + of_unit - 1) / of_unit, parts);
+  parallel_for(parts, 1, [&](Int part, Int end) {
+    for (; part < end; ++part) {
+      pieces.run(part, [&](Int from, Int to) {
+        const Int i0 = from * unit, i1 = std::min(size, to * unit);
+        if (rows)
+          dot_block(g, i0, i1, 0, g.n);
+        else
+          dot_block(g, 0, g.m, i0, i1);
+      });
     }
   });
+}
+
+/// Are dot products the quickest? `b_along`, `a_along`: contiguous along k.
+template <class T>
+bool as_dots(Int m, Int n, Int k, bool b_along, bool a_along) {
+  constexpr Int N = lanes<T>();
+  if (b_along && k >= 2 * N && m <= dot_rows) return true;
+  if (!a_along) return false;
+  return (b_along && k >= long_dot * N && m <= long_dot_rows) || (n <= 4 && m >= 16 && k >= 4 * N);
 }
 
 template <class T>
@@ -422,12 +434,8 @@ void run(const Gemm<T>& given) {
     if (!simple(g.act)) apply_activation(g.act, g.alpha, g.c, g.m, Int{1}, g.cm);
     return;
   }
-  const bool along_k = g.b && g.bk == 1 && (g.bn != 1 || g.n == 1);
-  if (along_k && g.k >= 2 * lanes<T>() &&
-      (g.m <= dot_rows || (g.m <= long_dot_rows && g.ak == 1 && g.k >= long_dot * lanes<T>()))) {
+  if (g.b && as_dots<T>(g.m, g.n, g.k, g.bk == 1 && (g.bn != 1 || g.n == 1), g.ak == 1))
     return dot_product(g);
-  }
-  if (g.b && g.n <= 4 && g.m >= 16 && g.ak == 1 && g.k >= 4 * lanes<T>()) return dot_product(g);
   if (g.m == 1 && g.b && g.bn == 1 && g.k * g.n * static_cast<Int>(sizeof(T)) >= long_row_bytes) {
     return long_row(g);
   }
@@ -438,6 +446,8 @@ void run_f32(const Gemm<float>& g) { run(g); }
 void run_f64(const Gemm<double>& g) { run(g); }
 void pack_f32(const float* b, Int bk, Int bn, Int k, Int n, float* out) { pack_all(b, bk, bn, k, n, out); }
 void pack_f64(const double* b, Int bk, Int bn, Int k, Int n, double* out) { pack_all(b, bk, bn, k, n, out); }
+bool dots_f32(Int m, Int n, Int k, bool b_along) { return as_dots<float>(m, n, k, b_along, true); }
+bool dots_f64(Int m, Int n, Int k, bool b_along) { return as_dots<double>(m, n, k, b_along, true); }
 Int panel_f32() { return panel_width<float>(); }
 Int panel_f64() { return panel_width<double>(); }
 
@@ -450,6 +460,8 @@ HWY_EXPORT(run_f32);
 HWY_EXPORT(run_f64);
 HWY_EXPORT(pack_f32);
 HWY_EXPORT(pack_f64);
+HWY_EXPORT(dots_f32);
+HWY_EXPORT(dots_f64);
 HWY_EXPORT(panel_f32);
 HWY_EXPORT(panel_f64);
 
@@ -461,6 +473,11 @@ void gemm_pack(const float* b, std::int64_t bk, std::int64_t bn, std::int64_t k,
 void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n,
                double* out) {
   HWY_DYNAMIC_DISPATCH(pack_f64)(b, bk, bn, k, n, out);
+}
+bool gemm_reads_plain(DType t, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t bk) {
+  if (n == 1) return true;
+  return t == DType::f32 ? HWY_DYNAMIC_DISPATCH(dots_f32)(m, n, k, bk == 1)
+                         : HWY_DYNAMIC_DISPATCH(dots_f64)(m, n, k, bk == 1);
 }
 template <class T>
 std::size_t gemm_packed_size(std::int64_t k, std::int64_t n) {

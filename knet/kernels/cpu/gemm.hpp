@@ -32,6 +32,10 @@ void gemm(const Gemm<double>& g);
 template <class T>
 std::size_t gemm_packed_size(std::int64_t k, std::int64_t n);
 
+/// Would a product of these sizes, with a contiguous along k, read b (at distances bk along k) as it is,
+/// packed or not?
+bool gemm_reads_plain(DType t, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t bk);
+
 /// Packs b into panels of as many columns as the micro-kernel is wide.
 void gemm_pack(const float* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, float* out);
 void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n,

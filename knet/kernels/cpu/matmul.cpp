@@ -94,8 +94,8 @@ void matmul(const Array& a, const Array& b, const Array& c, const Epilogue& e) {
 }
 
 // A batched b has no packed form: each of its matrices would need its own.
-std::size_t packed_bytes(const Array& b) {
-  if (b.ndim != 2) return 0;
+std::size_t packed_bytes(Int rows, const Array& b) {
+  if (b.ndim != 2 || gemm_reads_plain(b.dtype, rows, b.size[1], b.size[0], b.stride[0])) return 0;
   if (b.dtype == f32) return gemm_packed_size<float>(b.size[0], b.size[1]) * sizeof(float);
   if (b.dtype == f64) return gemm_packed_size<double>(b.size[0], b.size[1]) * sizeof(double);
   return 0;

@@ -37,7 +37,7 @@ void matmul(const Array& a, const Array& b, const Array& c, const Epilogue& e) {
     }
   });
 }
-std::size_t packed_bytes(const Array&) { return 0; }
+std::size_t packed_bytes(std::int64_t, const Array&) { return 0; }
 void pack_b(const Array&, void*) {}
 
 void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,

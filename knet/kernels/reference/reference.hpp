@@ -25,7 +25,7 @@ void nll(const Array& scores, const Array& labels, std::int64_t ignore, bool ave
          std::int64_t* count, const Array* dscores);
 
 void matmul(const Array& a, const Array& b, const Array& c, const Epilogue&);
-std::size_t packed_bytes(const Array& b);
+std::size_t packed_bytes(std::int64_t rows, const Array& b);
 void pack_b(const Array& b, void* packed);
 void bias_act_grad(Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
                    const Array* dbias);

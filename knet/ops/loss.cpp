@@ -70,8 +70,14 @@ Tensor fused(const Tensor& scores, const Tensor& labels, const CrossEntropyOptio
   kernels(s.device()).nll(array(s), array(labels), o.ignore, o.average, &loss, &count, grad ? &d : nullptr);
   Tensor y =
       scalar(o.average ? loss / static_cast<double>(std::max<std::int64_t>(count, 1)) : loss, s.dtype());
-  if (Node* n = track(y, "nll", {&scores}))
-    n->backward([ds](const Tensor& dy, Gradients& g) { g.add(0, ds * dy); });
+  if (Node* n = track(y, "nll", {&scores})) {
+    // It runs once, and nobody else has ds: as large as the scores, it is worth not copying.
+    n->backward([ds](const Tensor& dy, Gradients& g) mutable {
+      if (dy.item() != 1)
+        kernels(ds.device()).binary(Binary::mul, array(ds), array(dy.expand(ds.shape())), array(ds));
+      g.add(0, std::move(ds));
+    });
+  }
   return y;
 }
 Tensor composed(const Tensor& scores, const Tensor& labels, const CrossEntropyOptions& o) {

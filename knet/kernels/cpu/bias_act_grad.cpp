@@ -98,7 +98,23 @@ namespace {
 using Int = std::int64_t;
 
 // Blocks of rows, cut by the sizes alone so that sums do not depend on the number of threads.
-constexpr Int block_elements = 32768;
+constexpr Int block_elements = 32768, most_blocks = 64;
+
+/// sums[j] = parts[0][j] + parts[1][j] + .., in double; parts is read row after row.
+template <class T>
+void add_up(const T* parts, Int count, Int m, T* sums) {
+  constexpr Int chunk = 256;
+  parallel_for(m, std::max(chunk, 32768 / count), [&](Int from, Int to) {
+    for (Int j0 = from; j0 < to; j0 += chunk) {
+      double s[chunk] = {};
+      const Int n = std::min(chunk, to - j0);
+      for (Int b = 0; b < count; ++b) {
+        for (Int j = 0; j < n; ++j) s[j] += static_cast<double>(parts[b * m + j0 + j]);
+      }
+      for (Int j = 0; j < n; ++j) sums[j0 + j] = static_cast<T>(s[j]);
+    }
+  });
+}
 
 template <class T, class F>
 void run(const F& rows_grad, Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
@@ -107,7 +123,8 @@ void run(const F& rows_grad, Unary act, double alpha, const Array& y, const Arra
   if (m == 0) return;
   const T *py = y.data ? y.as<const T>() : dy.as<const T>(), *pdy = dy.as<const T>();
   T *pdx = dx.as<T>(), *sums = dbias ? dbias->as<T>() : nullptr;
-  const Int block = std::max<Int>(1, block_elements / m), blocks = (n + block - 1) / block;
+  const Int block = std::max({Int{1}, block_elements / m, (n + most_blocks - 1) / most_blocks}),
+            blocks = (n + block - 1) / block;
   if (blocks <= 1) return rows_grad(act, alpha, n, m, py, pdy, pdx, sums);
   const PoolBuffer<T> parts(sums ? blocks * m : 0);
   parallel_for(blocks, 1, [&](Int b0, Int b1) {
@@ -117,11 +134,7 @@ void run(const F& rows_grad, Unary act, double alpha, const Array& y, const Arra
                 sums ? parts.get() + b * m : nullptr);
     }
   });
-  for (Int j = 0; sums && j < m; ++j) {
-    double s = 0;
-    for (Int b = 0; b < blocks; ++b) s += static_cast<double>(parts.get()[b * m + j]);
-    sums[j] = static_cast<T>(s);
-  }
+  if (sums) add_up(parts.get(), blocks, m, sums);
 }
 }  // namespace
 

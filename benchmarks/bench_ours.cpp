@@ -80,7 +80,9 @@ struct Scores {
   Tensor operator()(const Tensor& x) const { return sigm(mlp(x)); }
 };
 
-Workload gan_step() {
+// The step of examples/gan.cpp; or, `small`, that of design measurements: real and generated pictures judged
+// together, and one batch of noise for both networks' steps.
+Workload gan_step(bool small) {
   struct State {
     Start start_g{{256, 512, 784}, 1}, start_d{{784, 512, 1}, 5};
     Scores g{MLP{.sizes = {256, 512, 784}, .activation = elu}},
@@ -103,11 +105,18 @@ Workload gan_step() {
     s->opt_d.emplace(s->d, Adam{.lr = 2e-4});
     s->fixed = 5;
   };
-  w.step = [s] {
+  w.step = [s, small] {
     const double eps = 1e-8;
     const bool fixed = s->fixed > 0 && s->fixed--;
-    const Tensor fake = s->g(fixed ? s->z1 : randn({32, 256})), z = fixed ? s->z2 : randn({64, 256});
-    const Tape jd = diff([&] { return -mean(log(s->d(s->x) + eps) + log(1 + eps - s->d(fake))) / 2; });
+    const Tensor z1 = fixed ? s->z1 : randn({32, 256}), fake = s->g(z1);
+    const Tensor z = small ? z1 : fixed ? s->z2 : randn({64, 256});
+    const Tape jd = diff([&] {
+      if (small) {
+        const Tensor p = s->d(cat({s->x, fake}, 0));
+        return -mean(log(p.narrow(0, 0, 32) + eps) + log(1 + eps - p.narrow(0, 32, 32))) / 2;
+      }
+      return -mean(log(s->d(s->x) + eps) + log(1 + eps - s->d(fake))) / 2;
+    });
     s->opt_d->step(jd);
     for (Param* p : s->d_params) p->freeze();
     const Tape jg = diff([&] { return -mean(log(s->d(s->g(z)) + eps)); });
@@ -243,7 +252,8 @@ int main(int argc, char** argv) {
                     {"mlp_infer_1", [] { return mlp_infer(1); }},
                     {"mlp_infer_100", [] { return mlp_infer(100); }},
                     {"mlp_infer_1_compiled", [] { return mlp_infer(1, true); }},
-                    {"gan_step", gan_step},
+                    {"gan_step", [] { return gan_step(false); }},
+                    {"gan_step_32", [] { return gan_step(true); }},
                     {"tiny_op", tiny_op},
                     {"tiny_chain", tiny_chain},
                     {"elementwise_chain", elementwise_chain},

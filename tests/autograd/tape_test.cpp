@@ -65,6 +65,28 @@ TEST_F(TapeTest, TiedParametersAddUp) {
   EXPECT_EQ(c.a.weight.id(), c.b.weight.id());
   EXPECT_NE(c.a.weight.id(), t.a.weight.id());
 }
+// Products add to a gradient in place, but not to one that another parameter has too.
+TEST_F(TapeTest, ProductsAddToGradients) {
+  const Param w(randn({3, 4})), v(randn({3, 4}));
+  const Linear l{.input = 4, .output = 3};
+  const Tensor a = randn({5, 3}), b = randn({2, 3}), c = randn({3, 4}), x = randn({6, 4}), z = randn({1, 4});
+  const Tape t = diff([&] { return sum(matmul(a, w)) + sum(matmul(b, w)) + sum((w + v) * c); });
+  EXPECT_TRUE(allclose(t.grad(v), c));
+  EXPECT_TRUE(allclose(t.grad(w), c + matmul(a.T(), ones({5, 4})) + matmul(b.T(), ones({2, 4}))));
+  const Tape u = diff([&] { return sum(l(x)) + sum(l(z)); });
+  EXPECT_TRUE(allclose(u.grad(l.weight), matmul(ones({3, 7}), cat({x, z}, 0))));
+}
+// The gradient of nll is scaled in place: also of two that share their scores, and used twice.
+TEST_F(TapeTest, ScaledLosses) {
+  const Param s(randn({4, 3}));
+  const Tensor p(std::vector<std::int64_t>{0, 2, 1, 1}), q(std::vector<std::int64_t>{2, 2, 0, 1});
+  const auto of = [&](const Tensor& labels) { return diff([&] { return nll(s, labels); }).grad(s); };
+  const Tape t = diff([&] {
+    const Tensor a = nll(s, p), b = nll(s, q);
+    return 2 * a + 3 * b + a;
+  });
+  EXPECT_TRUE(allclose(t.grad(s), 3 * of(p) + 3 * of(q)));
+}
 TEST_F(TapeTest, LookupsGiveRowGradients) {
   const Embed e{.input = 1000, .output = 4};
   const Tape t = diff([&] {

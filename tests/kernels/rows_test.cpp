@@ -155,6 +155,25 @@ TEST(BiasActGrad, EveryActivation) {
   }
 }
 
+// So many columns that blocks of rows are bounded in number and their sums taken in pieces; and the same bits
+// for any number of threads.
+TEST(BiasActGrad, LongRows) {
+  const std::int64_t n = 200, m = 20'030;
+  const Block y = random_block(DType::f32, {n, m}, -0.9, 0.9),
+              dy = random_block(DType::f32, {n, m}, -1, 1, Layout::dense, 2);
+  Block dx = block(DType::f32, {n, m}), dz = block(DType::f32, {n, m}), db = block(DType::f32, {m}),
+        dc = block(DType::f32, {m}), one = block(DType::f32, {m});
+  cpu_kernels().bias_act_grad(Unary::relu, 0, y.a, dy.a, dx.a, &db.a);
+  reference_kernels().bias_act_grad(Unary::relu, 0, y.a, dy.a, dz.a, &dc.a);
+  expect_near(dx.a, dz.a, 0, 0);
+  expect_near(db.a, dc.a, ulps(DType::f32, 64), ulps(DType::f32, 512));
+  const int before = threads();
+  set_threads(before == 1 ? 3 : 1);
+  cpu_kernels().bias_act_grad(Unary::relu, 0, y.a, dy.a, dx.a, &one.a);
+  set_threads(before);
+  expect_near(one.a, db.a, 0, 0);
+}
+
 TEST(Random, TheRecipeBitForBit) {
   for (DType t : {DType::f32, DType::f64}) {
     for (std::int64_t n : {1, 5, 1024, 5003}) {

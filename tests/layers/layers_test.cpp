@@ -202,6 +202,20 @@ TEST(Layers, IntegersAreOneHotVectors) {
   const Dense d{.input = 5, .output = 4, .activation = tanh};
   expect_close(d(ids), d(hot), "Dense", 1e-6);
 }
+// A weight is packed for its second use without a tape, and again after it was written to.
+TEST(Layers, PackedWeightsFollowTheirValues) {
+  Linear l{.input = 70, .output = 40};
+  for (const std::int64_t rows : {1, 20, 200}) {
+    const Tensor x = randn({rows, 70});
+    for (int version = 0; version < 3; ++version) {
+      const Tensor first = l(x);
+      expect_close(first, matmul(x, l.weight.value().T()) + l.bias.value(), "Linear", 1e-5);
+      for (int use = 0; use < 3; ++use) EXPECT_TRUE(equal(l(x), first)) << rows << " rows";
+      l.weight *= 1.5;
+    }
+    l.weight = randn({40, 70});
+  }
+}
 TEST(Layers, DiagonalAndBias) {
   const Tensor x = randn({3, 4});
   const Diagonal d{.size = 4, .winit = gaussian(0, 1), .binit = gaussian(0, 1)};

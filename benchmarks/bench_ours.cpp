@@ -241,6 +241,7 @@ Workload softmax_rows() {
 int main(int argc, char** argv) {
   bench::Side side;
   side.title = "KnetLayers";
+  side.release_memory = [] { release_memory(); };
   side.set_threads = [](int n) { set_threads(n); };
   side.first_step = [] {
     const Workload w = mlp_train();

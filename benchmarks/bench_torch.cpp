@@ -2,6 +2,8 @@
 // activations where autograd allows them, inference mode, gradients set to none, parameters that need no
 // gradient switched off, results written into existing tensors where an operator offers it. Memory and BLAS
 // settings come from compare.py.
+#include <malloc.h>
+
 #include "torch.hpp"
 
 namespace {
@@ -274,6 +276,7 @@ Workload softmax() {
 int main(int argc, char** argv) {
   bench::Side side;
   side.title = "LibTorch " TORCH_VERSION;
+  side.release_memory = [] { malloc_trim(0); };
   side.set_threads = [](int n) {
     torch::set_num_threads(n);
     torch::set_num_interop_threads(1);

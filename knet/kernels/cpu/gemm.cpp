@@ -201,7 +201,10 @@ void long_row(const Gemm<T>& g) {
   const Int parts = (g.k + block_k - 1) / block_k;
   const PoolBuffer<T> sums(parts * g.n);
   T* s = sums.get();
-  parallel_for(parts * g.n, 128, [&](Int from, Int to) {
+  constexpr Int line = 64 / sizeof(T);
+  const Int lines = (parts * g.n + line - 1) / line, shares = std::min<Int>(threads(), lines);
+  parallel_for(shares, 1, [&](Int share, Int end) {
+    const Int from = lines * share / shares * line, to = std::min(parts * g.n, lines * end / shares * line);
     for (Int q = from / g.n; q * g.n < to; ++q) {
       const Int n0 = std::max(from - q * g.n, Int{0}), n1 = std::min(to - q * g.n, g.n);
       const Int k0 = g.k * q / parts, k1 = g.k * (q + 1) / parts;
@@ -385,7 +388,8 @@ void dot_product(Gemm<T> g) {
   const bool rows = g.m > g.n;
   const Int size = rows ? g.m : g.n, unit = 8, units = (size + unit - 1) / unit;
   const Int of_unit = g.m * g.n * g.k / units + 1;
-  Pieces pieces(units, (piece_work + of_unit - 1) / of_unit, parts);
+  // Few rows wait for memory, which is fastest in long runs.
+  Pieces pieces(units, g.m <= most_double_rows ? units : (piece_work + of_unit - 1) / of_unit, parts);
   parallel_for(parts, 1, [&](Int part, Int end) {
     for (; part < end; ++part) {
       pieces.run(part, [&](Int from, Int to) {

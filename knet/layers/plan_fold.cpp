@@ -197,7 +197,8 @@ void pack(Program& p) {
   };
   for (Call& c : p.calls) {
     if (auto* m = c.as<MatmulCall>(); m && constant(p, c, &m->b.data)) {
-      const std::size_t bytes = k.packed_bytes(m->c.numel() / m->c.size[m->c.ndim - 1], m->b);
+      const std::size_t bytes =
+          k.packed_bytes(m->c.numel() / std::max<std::int64_t>(1, m->c.size[m->c.ndim - 1]), m->b);
       if (bytes == 0) continue;
       std::byte* to = memory(bytes);
       k.pack_b(m->b, to);

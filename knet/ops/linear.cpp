@@ -77,15 +77,15 @@ Tensor linear(const char* who, const Tensor& x, const Tensor& weight, const Tens
   n->backward([x, weight, y, act, alpha, has_bias = static_cast<bool>(bias)](const Tensor& dy, Gradients& g) {
     if (tape::state.on) {
       const Tensor dz = act == Unary::identity ? dy : detail::unary_grad(act, {alpha, 0}, {}, y, dy);
-      if (g.wants(0)) g.add(0, matmul(dz, weight));
-      if (g.wants(1)) g.add(1, matmul(dz.T(), x));
+      detail::add_product(g, 0, dz, weight);
+      detail::add_product(g, 1, dz.T(), x);
       if (g.wants(2)) g.add(2, dz.sum(0));
       return;
     }
     Tensor db;
     const Tensor dz = before_activation(act, alpha, y, dy, has_bias && g.wants(2), db);
-    if (g.wants(0)) detail::add_raw_product(g, 0, dz, weight);
-    if (g.wants(1)) detail::add_raw_product(g, 1, raw::transpose(dz, 0, 1), x);
+    detail::add_product(g, 0, dz, weight);
+    detail::add_product(g, 1, raw::transpose(dz, 0, 1), x);
     if (db) g.add(2, std::move(db));
   });
   return y;

@@ -16,29 +16,25 @@ Tensor raw_product(const Tensor& a, const Tensor& b, const Epilogue& e) {
   return y;
 }
 
-void add_raw_product(Gradients& g, int i, const Tensor& a, const Tensor& b) {
-  const Tensor* sum = g.sum(i);
-  if (!sum) return g.add(i, raw_product(a, b, {}));
-  Epilogue e;
-  e.accumulate = true;
-  kernels(a.device()).matmul(array(a), array(b), array(*sum), e);
-}
-
 Tensor product(const Tensor& a, const Tensor& b) {
   Tensor y = raw_product(a, b, {});
   if (Node* n = track(y, "matmul", {&a, &b})) {
     n->backward([a, b](const Tensor& dy, Gradients& g) {
       const int r = a.ndim() - 2;
-      if (!tape::state.on) {
-        if (g.wants(0)) add_raw_product(g, 0, dy, raw::transpose(b, r, r + 1));
-        if (g.wants(1)) add_raw_product(g, 1, raw::transpose(a, r, r + 1), dy);
-        return;
-      }
-      if (g.wants(0)) g.add(0, product(dy, b.transpose(r, r + 1)));
-      if (g.wants(1)) g.add(1, product(a.transpose(r, r + 1), dy));
+      add_product(g, 0, dy, b.transpose(r, r + 1));
+      add_product(g, 1, a.transpose(r, r + 1), dy);
     });
   }
   return y;
+}
+
+void add_product(Gradients& g, int i, const Tensor& a, const Tensor& b) {
+  if (!g.wants(i)) return;
+  const Tensor* sum = g.sum(i);
+  if (!sum) return g.add(i, product(a, b));
+  Epilogue e;
+  e.accumulate = true;
+  kernels(a.device()).matmul(array(a), array(b), array(*sum), e);
 }
 
 }  // namespace detail

@@ -7,9 +7,9 @@ namespace knet::detail {
 
 /// [m, k] x [k, n] or [b, m, k] x [b, k, n]; a constant, with the kernel's epilogue.
 Tensor raw_product(const Tensor& a, const Tensor& b, const Epilogue&);
-/// Adds it to the gradient of input i; while no tape records.
-void add_raw_product(Gradients& g, int i, const Tensor& a, const Tensor& b);
-/// The product on the tape.
+/// The same on the tape.
 Tensor product(const Tensor& a, const Tensor& b);
+/// Adds product(a, b) to the gradient of input i if anybody wants it, in place where that may be.
+void add_product(Gradients& g, int i, const Tensor& a, const Tensor& b);
 
 }  // namespace knet::detail

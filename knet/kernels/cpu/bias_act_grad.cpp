@@ -3,6 +3,7 @@
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
+#include "knet/kernels/cpu/column_sums.hpp"
 #include "knet/kernels/cpu/cpu_matmul.hpp"
 #include "knet/kernels/cpu/scratch.hpp"
 #include "knet/kernels/cpu/targets.hpp"
@@ -100,22 +101,6 @@ using Int = std::int64_t;
 // Blocks of rows, cut by the sizes alone so that sums do not depend on the number of threads.
 constexpr Int block_elements = 32768, most_blocks = 64;
 
-/// sums[j] = parts[0][j] + parts[1][j] + .., in double; parts is read row after row.
-template <class T>
-void add_up(const T* parts, Int count, Int m, T* sums) {
-  constexpr Int chunk = 256;
-  parallel_for(m, std::max(chunk, 32768 / count), [&](Int from, Int to) {
-    for (Int j0 = from; j0 < to; j0 += chunk) {
-      double s[chunk] = {};
-      const Int n = std::min(chunk, to - j0);
-      for (Int b = 0; b < count; ++b) {
-        for (Int j = 0; j < n; ++j) s[j] += static_cast<double>(parts[b * m + j0 + j]);
-      }
-      for (Int j = 0; j < n; ++j) sums[j0 + j] = static_cast<T>(s[j]);
-    }
-  });
-}
-
 template <class T, class F>
 void run(const F& rows_grad, Unary act, double alpha, const Array& y, const Array& dy, const Array& dx,
          const Array* dbias) {
@@ -134,7 +119,7 @@ void run(const F& rows_grad, Unary act, double alpha, const Array& y, const Arra
                 sums ? parts.get() + b * m : nullptr);
     }
   });
-  if (sums) add_up(parts.get(), blocks, m, sums);
+  if (sums) column_sums(parts.get(), blocks, m, m, sums);
 }
 }  // namespace
 

@@ -104,20 +104,21 @@ struct Way {
   bool keep_a;         // all its blocks and parts, also for the next piece of the same rows
   Int group;           // panels of b at a time
   Int a_size, b_size;  // elements to pack into
-  Way(const Gemm<T>& g, Source source, Int rows, Int panels, Int share)
+  HWY_NOINLINE Way(const Gemm<T>& g, Source source, Int rows, Int panels, Int share)
       : pack_a(share >= pack_a_panels && g.k >= 16 && rows >= 4),
         pack_b(source == Source::pack),
         parts((g.k + block_k - 1) / block_k),
         longest((g.k + parts - 1) / parts),
         blocks((rows + block_m - 1) / block_m),
         block_size((std::min(block_m, rows) + max_rows - 1) / max_rows * panel_size<T>(longest) + lanes<T>()),
-        keep_a(parts * blocks * block_size <= kept_a_bytes / Int{sizeof(T)}),
+        keep_a(all_of_a() <= kept_a_bytes / Int{sizeof(T)}),
         // Packed b is used at once when all rows of c follow, else by one block of rows after the other.
         group(pack_b ? std::min(panels, keep_a || blocks == 1 ? few_panels : many_panels) : panels),
         a_size(!pack_a  ? 0
-               : keep_a ? parts * blocks * block_size
+               : keep_a ? all_of_a()
                         : block_size),
         b_size(pack_b ? group * panel_width<T>() * longest : 0) {}
+  Int all_of_a() const { return parts * blocks * block_size; }
 };
 
 /// Rows [m0, m1) of the panels [p0, p1) of c. `b` is what `source` says; packed_a and packed_b have room for
@@ -185,7 +186,7 @@ void run_tiles(const Gemm<T>& g, const Way<T>& way, Source source, const T* b, I
 }
 
 template <class T>
-void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
+HWY_NOINLINE void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
   constexpr Int W = panel_width<T>();
   const Int grain = std::max<Int>(1, 65536 / std::max<Int>(1, k * W));
   parallel_for((n + W - 1) / W, grain,
@@ -337,7 +338,7 @@ void blocked(const Gemm<T>& all) {
   const Int vectors = (g.n + N - 1) / N;
   const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
   // Every piece of panels packs all rows of a again where they are too many to keep.
-  const bool large_a = g.m * g.k * static_cast<Int>(sizeof(T)) > kept_a_bytes,
+  const bool large_a = parts > 1 && !Way<T>(g, source, g.m, panels, panels).keep_a,
              many_rows = large_a && g.m >= many_row_count && by_rows <= by_panels;
   const bool rows = parts > 1 && (many_rows || by_rows * 10 < by_panels * 9);
   const PoolBuffer<T> packed(rows && source == Source::pack ? panels * W * g.k : 0);
@@ -367,22 +368,21 @@ void blocked(const Gemm<T>& all) {
   });
 }
 
+/// x [rows, k] is from now on its copy at `to`, whose rows are contiguous.
+template <class T>
+HWY_NOINLINE void lay_along_k(const T*& x, Int& distance, Int& step, Int rows, Int k, T* to) {
+  for (Int i = 0; i < rows; ++i) {
+    for (Int q = 0; q < k; ++q) to[i * k + q] = x[i * distance + q * step];
+  }
+  x = to, distance = k, step = 1;
+}
+
 /// a and b contiguous along k, or copied so when they are small.
 template <class T>
 void dot_product(Gemm<T> g) {
-  PoolBuffer<T> a(g.ak == 1 ? 0 : g.m * g.k), b(g.bk == 1 ? 0 : g.n * g.k);
-  if (T* p = a.get()) {
-    for (Int i = 0; i < g.m; ++i) {
-      for (Int q = 0; q < g.k; ++q) p[i * g.k + q] = g.a[i * g.am + q * g.ak];
-    }
-    g.a = p, g.am = g.k, g.ak = 1;
-  }
-  if (T* p = b.get()) {
-    for (Int j = 0; j < g.n; ++j) {
-      for (Int q = 0; q < g.k; ++q) p[j * g.k + q] = g.b[j * g.bn + q * g.bk];
-    }
-    g.b = p, g.bn = g.k, g.bk = 1;
-  }
+  const PoolBuffer<T> a(g.ak == 1 ? 0 : g.m * g.k), b(g.bk == 1 ? 0 : g.n * g.k);
+  if (a.get()) lay_along_k(g.a, g.am, g.ak, g.m, g.k, a.get());
+  if (b.get()) lay_along_k(g.b, g.bn, g.bk, g.n, g.k, b.get());
   const Int parts = g.m * g.n * g.k < gemm_thread_work ? 1 : threads();
   if (parts == 1) return dot_block(g, 0, g.m, 0, g.n);
   const bool rows = g.m > g.n;

@@ -4,6 +4,7 @@
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
+#include "knet/kernels/cpu/column_sums.hpp"
 #include "knet/kernels/cpu/cpu_reduce.hpp"
 #include "knet/kernels/cpu/lines.hpp"
 #include "knet/kernels/cpu/rows.hpp"
@@ -135,16 +136,8 @@ void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const 
         }
       }
     });
-    const auto total = [&](T* out, const T* first) {
-      if (!out) return;
-      for (Int j = 0; j < n; ++j) {
-        double s = 0;
-        for (Int b = 0; b < blocks; ++b) s += static_cast<double>(first[2 * n * b + j]);
-        out[j] = static_cast<T>(s);
-      }
-    };
-    total(static_cast<T*>(dgamma), sums.get());
-    total(static_cast<T*>(dbeta), sums.get() + n);
+    if (dgamma) column_sums(sums.get(), blocks, 2 * n, n, static_cast<T*>(dgamma));
+    if (dbeta) column_sums(sums.get() + n, blocks, 2 * n, n, static_cast<T*>(dbeta));
   });
 }
 

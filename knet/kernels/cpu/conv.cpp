@@ -390,11 +390,8 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
   const Image<T> to = image<T>(dx);
   const bool whole = s.stride[0] * s.stride[1] * s.stride[2] == 1;
   if constexpr (std::is_same_v<T, float>) {
-    if (const ConvShape r = reversed(s); has_winograd(s, w) && has_winograd(r, w)) {
-      const PoolBuffer<float> u(winograd_size(r));
-      winograd_pack(w, true, u.get());
-      return winograd_conv(r, ady, u.get(), dx, {});
-    }
+    if (const ConvShape r = reversed(s); has_winograd(s, w) && has_winograd(r, w))
+      return winograd_conv(r, ady, w, true, dx, {});
   }
   if (const ConvShape r = reversed(s);
       whole && has_few_channels(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
@@ -423,12 +420,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
 
 void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
   if (has_few_channels(s, few_inputs)) return conv_few(s, ax, w, ay, e);
-  if (has_winograd(s, w)) {
-    if (e.packed_b) return winograd_conv(s, ax, static_cast<const float*>(e.packed_b), ay, e);
-    const PoolBuffer<float> u(winograd_size(s));
-    winograd_pack(w, false, u.get());
-    return winograd_conv(s, ax, u.get(), ay, e);
-  }
+  if (has_winograd(s, w)) return winograd_conv(s, ax, w, false, ay, e);
   dispatch_float("conv", ax.dtype, [&]<class T>(type<T>) {
     const Image<const T> x = image<const T>(ax);
     const Taps t = forward_taps(s);
@@ -450,7 +442,7 @@ PackedForm conv_form(const ConvShape& s, const Array& w) {
                  size};
 }
 void conv_pack(const ConvShape& s, const Array& w, void* packed) {
-  if (conv_form(s, w).number == 2) return winograd_pack(w, false, static_cast<float*>(packed));
+  if (conv_form(s, w).number == 2) return winograd_pack(w, static_cast<float*>(packed));
   dispatch_float("conv", w.dtype, [&]<class T>(type<T>) {
     pack_weights(w, forward_taps(s), 0, s.in_channels, s.out_channels, true, static_cast<T*>(packed));
   });

@@ -24,9 +24,10 @@ void conv_planar(const ConvShape&, const Array& x, const Array& w, const Array& 
 bool has_winograd(const ConvShape&, const Array& w);
 /// Elements of the transformed weights, for a convolution of this shape.
 std::int64_t winograd_size(const ConvShape&);
-/// The transformed weights of a convolution with w, or (`turned`) of the one that gives its input's gradient.
-void winograd_pack(const Array& w, bool turned, float* u);
-void winograd_conv(const ConvShape&, const Array& x, const float* u, const Array& y, const Epilogue&);
+void winograd_pack(const Array& w, float* u);
+/// A convolution with w, or (`turned`) the one that gives its input's gradient.
+void winograd_conv(const ConvShape&, const Array& x, const Array& w, bool turned, const Array& y,
+                   const Epilogue&);
 void winograd_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
 
 /// Is dy so sparse, and the kernel so small, that the sparse_ functions are faster?

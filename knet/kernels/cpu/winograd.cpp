@@ -20,22 +20,26 @@ using Int = std::int64_t;
 
 constexpr Int points = 36;  // coefficients of a tile
 
-/// One tile, channels last: element (i, j) of it at i * line + j * step, its coefficients a `plane` apart.
+constexpr Int block_channels = 64;  // of coefficients that lie together
+
+/// One tile, channels last: element (i, j) of it at i * line + j * step, its coefficients a `plane` apart and
+/// those of every `block_channels` channels a `block`.
 struct Tile {
   const float* from;
   Int line, step;
   float* to;
-  Int plane, channels;
+  Int plane, block, channels;
 };
 struct Loops {
   void (*input)(const Tile&);            ///< 6x6 inputs to coefficients
   void (*output_gradient)(const Tile&);  ///< 4x4 gradients of outputs to coefficients
-  /// Coefficients at `from`, a `plane` apart, to 4x4 outputs at `to`, plus bias (or null), then relu if so.
+  /// Coefficients at `from`, a `plane` apart, to 4x4 outputs at `to`, plus bias (or null), then relu if so;
+  /// channels lie together.
   void (*output)(const Tile&, const float* bias, bool relu);
   /// 3x3 kernels [9][n] to coefficients, n whole vectors; `turned`: the kernel by half a turn.
   void (*kernel)(const float* from, bool turned, float* to, Int plane, Int n);
-  /// The adjoint: coefficients of n kernels to [n][9].
-  void (*kernel_gradient)(const float* from, Int plane, float* to, Int n);
+  /// The adjoint: coefficients of n kernels to [n][9], or added to it.
+  void (*kernel_gradient)(const float* from, Int plane, float* to, Int n, bool add);
 };
 
 }  // namespace knet::cpu_impl::winograd
@@ -120,17 +124,19 @@ HWY_INLINE void both_ways(const Line& line, const At& at, const Put& put) {
 void input(const Tile& t) {
   for (Int c = 0; c < t.channels; c += L) {
     const Int n = t.channels - c;
+    float* const to = t.to + c / block_channels * t.block + c % block_channels;
     both_ways<6, 6>(
         input_line, [&](int i, int j) { return load(t.from + i * t.line + j * t.step + c, n); },
-        [&](int i, int j, V v) { store(v, t.to + (i * 6 + j) * t.plane + c, n); });
+        [&](int i, int j, V v) { store(v, to + (i * 6 + j) * t.plane, n); });
   }
 }
 void output_gradient(const Tile& t) {
   for (Int c = 0; c < t.channels; c += L) {
     const Int n = t.channels - c;
+    float* const to = t.to + c / block_channels * t.block + c % block_channels;
     both_ways<4, 6>(
         output_gradient_line, [&](int i, int j) { return load(t.from + i * t.line + j * t.step + c, n); },
-        [&](int i, int j, V v) { store(v, t.to + (i * 6 + j) * t.plane + c, n); });
+        [&](int i, int j, V v) { store(v, to + (i * 6 + j) * t.plane, n); });
   }
 }
 void output(const Tile& t, const float* bias, bool relu) {
@@ -154,7 +160,7 @@ void kernel(const float* from, bool turned, float* to, Int plane, Int n) {
         [&](int i, int j, V v) { v.store(to + (i * 6 + j) * plane + c); });
   }
 }
-void kernel_gradient(const float* from, Int plane, float* to, Int n) {
+void kernel_gradient(const float* from, Int plane, float* to, Int n, bool add) {
   for (Int c = 0; c < n; c += L) {
     HWY_ALIGN float taps[9 * L];
     const Int some = std::min(L, n - c);
@@ -162,7 +168,7 @@ void kernel_gradient(const float* from, Int plane, float* to, Int n) {
         kernel_gradient_line, [&](int i, int j) { return load(from + (i * 6 + j) * plane + c, n - c); },
         [&](int i, int j, V v) { v.store(taps + (i * 3 + j) * L); });
     for (Int k = 0; k < some; ++k) {
-      for (Int tap = 0; tap < 9; ++tap) *to++ = taps[tap * L + k];
+      for (Int tap = 0; tap < 9; ++tap, ++to) *to = add ? *to + taps[tap * L + k] : taps[tap * L + k];
     }
   }
 }
@@ -184,6 +190,7 @@ const Loops& best() {
 
 constexpr Int least_channels = 32, least_tiles = 24;  // below, the direct product is faster (measured)
 constexpr Int near_weights = 4 << 20;    // bytes of coefficients that every thread may read for itself
+constexpr Int group_channels = 32;       // of outputs at a time
 constexpr Int block_bytes = 640 * 1024;  // of coefficients of a thread's tiles: they stay in the second cache
 constexpr Int chunk_bytes = 8 << 20;     // of coefficients that all threads share
 /// Elements from one of the 36 coefficients of all tiles (or weights) to the next. Channels and tiles are
@@ -223,35 +230,45 @@ void window(const Image<const float>& x, Int channels, Int n, Int h0, Int w0, In
   f(copy, size * channels, channels);
 }
 
-/// Coefficients of the inputs of tiles [t0, t1) to v [points][plane] and within [tile][channels].
+/// Coefficients of channels at tiles: [points][blocks][tiles][block_channels].
+struct Coefficients {
+  Int block, plane;
+  Coefficients(Int channels, Int tiles)
+      : block(tiles * block_channels),
+        plane(plane_of((channels + block_channels - 1) / block_channels * block)) {}
+  Int size() const { return points * plane; }
+};
+
+/// Coefficients of the inputs of tiles [t0, t1) to v.
 void inputs(const ConvShape& s, const Grid& g, const Image<const float>& x, Int t0, Int t1, float* v,
-            Int plane) {
+            const Coefficients& of) {
   const Int channels = s.in_channels;
   const PoolBuffer<float> copy(36 * channels);
-  for (Int t = t0; t < t1; ++t, v += channels) {
+  for (Int t = t0; t < t1; ++t, v += block_channels) {
     window(x, channels, g.image(t), g.row(t) - s.pad[1], g.column(t) - s.pad[2], 6, copy.get(),
            [&](const float* from, Int line, Int step) {
-             best().input({from, line, step, v, plane, channels});
+             best().input({from, line, step, v, of.plane, of.block, channels});
            });
   }
 }
 
-/// Outputs of tiles [t0, t1) from their coefficients m.
-void outputs(const ConvShape& s, const Grid& g, const float* m, Int plane, Int t0, Int t1,
-             const Image<float>& y, const Epilogue& e) {
-  const Int channels = s.out_channels;
+/// Channels [c0, c1) of the outputs of tiles [t0, t1) from their coefficients m [points][plane], within
+/// [tiles][c1 - c0].
+void outputs(const Grid& g, const float* m, Int plane, Int t0, Int t1, Int c0, Int c1, const Image<float>& y,
+             const Epilogue& e) {
+  const Int channels = c1 - c0;
   const PoolBuffer<float> copy(16 * channels);
   const bool relu = e.activation == Unary::relu;
-  const float* bias = static_cast<const float*>(e.bias);
+  const float* bias = e.bias ? static_cast<const float*>(e.bias) + c0 : nullptr;
   for (Int t = t0; t < t1; ++t, m += channels) {
     const Int h = g.row(t), w = g.column(t), rows = std::min<Int>(4, g.out[0] - h),
               columns = std::min<Int>(4, g.out[1] - w);
-    float* to = y.data + g.image(t) * y.image + h * y.at[1] + w * y.at[2];
+    float* to = y.data + g.image(t) * y.image + h * y.at[1] + w * y.at[2] + c0;
     if (rows == 4 && columns == 4) {
-      best().output({m, y.at[1], y.at[2], to, plane, channels}, bias, relu);
+      best().output({m, y.at[1], y.at[2], to, plane, 0, channels}, bias, relu);
       continue;
     }
-    best().output({m, 4 * channels, channels, copy.get(), plane, channels}, bias, relu);
+    best().output({m, 4 * channels, channels, copy.get(), plane, 0, channels}, bias, relu);
     for (Int i = 0; i < rows; ++i) {
       for (Int j = 0; j < columns; ++j)
         std::copy_n(copy.get() + (i * 4 + j) * channels, channels, to + i * y.at[1] + j * y.at[2]);
@@ -259,82 +276,111 @@ void outputs(const ConvShape& s, const Grid& g, const float* m, Int plane, Int t
   }
 }
 
-/// The products of coefficients [first, last): m = v u, for `tiles` tiles.
-void products(Int first, Int last, Int tiles, Int from, Int to, const float* v, Int v_plane, const float* u,
-              Int u_plane, float* m, Int m_plane) {
-  for (Int i = first; i < last; ++i) {
-    Gemm<float> g;
-    g.m = tiles, g.n = to, g.k = from;
-    g.a = v + i * v_plane, g.am = from, g.ak = 1;
-    g.packed = u + i * u_plane;
-    g.c = m + i * m_plane, g.cm = to;
-    gemm(g);
+/// The weights w [out][in][3][3] of a convolution, or (`turned`) of the one that gives its input's gradient,
+/// in chunks of block_channels of its inputs and `group` of its outputs: as many as stay in the second cache
+/// as coefficients [points][plane], within in the product's panels. The chunks of a group lie together.
+struct Weights {
+  const float* w;
+  Int in;
+  bool turned;
+  Int from, to, width, group, plane;
+  Weights(const float* data, Int out_, Int in_, bool turned_)
+      : w(data),
+        in(in_),
+        turned(turned_),
+        from(turned ? out_ : in_),
+        to(turned ? in_ : out_),
+        width(static_cast<Int>(gemm_packed_size<float>(1, 1))),
+        group((group_channels + width - 1) / width * width),
+        plane(plane_of(std::min(from, block_channels) * group)) {}
+  Int blocks() const { return (from + block_channels - 1) / block_channels; }
+  Int groups() const { return (to + group - 1) / group; }
+  Int chunk() const { return points * plane; }
+  Int size() const { return groups() * blocks() * chunk(); }
+  Int taps() const { return 9 * plane; }
+
+  /// The coefficients of a chunk to u.
+  void transform(Int g, Int block, float* taps, float* u) const {
+    const Int f0 = block * block_channels, count = std::min(block_channels, from - f0), t0 = g * group,
+              n = std::min(group, to - t0), panels = (n + width - 1) / width;
+    // In panels of outputs first: taps[..][9][width].
+    Int of_panel = 9 * count * width, of_from = 9 * width;
+    if (!turned) {
+      gemm_pack(w + (t0 * in + f0) * 9, 1, 9 * in, 9 * count, n, taps);
+    } else {
+      of_panel = 9 * width, of_from = panels * 9 * width;
+      for (Int f = 0; f < count; ++f) gemm_pack(w + ((f0 + f) * in + t0) * 9, 1, 9, 9, n, taps + f * of_from);
+    }
+    for (Int p = 0; p < panels; ++p) {
+      for (Int f = 0; f < count; ++f) {
+        best().kernel(taps + p * of_panel + f * of_from, turned, u + (p * count + f) * width, plane, width);
+      }
+    }
   }
-}
-
-Int panel_width() { return static_cast<Int>(gemm_packed_size<float>(1, 1)); }
-Int plane_of_weights(Int from, Int to) {
-  return plane_of(static_cast<Int>(gemm_packed_size<float>(from, to)));
-}
-
-/// Coefficients of the weights w [out][in][3][3], in the product's panels: [points][plane], within
-/// [panels][from][width].
-void weights(const float* w, Int out, Int in, bool turned, float* u) {
-  const Int from = turned ? out : in, to = turned ? in : out, width = panel_width(),
-            panels = (to + width - 1) / width;
-  const Int plane = plane_of_weights(from, to);
-  // In panels of `to` first: taps[..][9][width].
-  const PoolBuffer<float> taps(9 * plane);
-  Int of_panel = 9 * from * width, of_from = 9 * width;
-  if (!turned) {
-    gemm_pack(w, 1, 9 * in, 9 * in, out, taps.get());
-  } else {
-    of_panel = 9 * width, of_from = panels * 9 * width;
-    parallel_for(from, std::max<Int>(1, 4096 / to), [&](Int b, Int e) {
-      for (; b < e; ++b) gemm_pack(w + b * 9 * in, 1, 9, 9, to, taps.get() + b * of_from);
+  void transform_all(float* u) const {
+    parallel_for(groups() * blocks(), 1, [&](Int b, Int end) {
+      const PoolBuffer<float> room(taps());
+      for (; b < end; ++b) transform(b / blocks(), b % blocks(), room.get(), u + b * chunk());
     });
   }
-  parallel_for(panels * from, std::max<Int>(1, 8192 / width), [&](Int b, Int e) {
-    for (; b < e; ++b) {
-      best().kernel(taps.get() + b / from * of_panel + b % from * of_from, turned, u + b * width, plane,
-                    width);
+};
+
+/// A group of output channels at tiles [t0, t0 + n), whose inputs have the coefficients v. `u`: coefficients
+/// of all weights; or null, then they are made here.
+void group_outputs(const Weights& w, Int group, const Grid& grid, Int t0, Int n, const float* v,
+                   const Coefficients& of_v, const float* u, const Image<float>& y, const Epilogue& e) {
+  const Int c0 = group * w.group, channels = std::min(w.group, w.to - c0), m_plane = plane_of(n * channels);
+  const PoolBuffer<float> m(points * m_plane), own(u ? 0 : w.chunk()), taps(u ? 0 : w.taps());
+  for (Int q = 0; q < w.blocks(); ++q) {
+    if (!u) w.transform(group, q, taps.get(), own.get());
+    const float* chunk = u ? u + (group * w.blocks() + q) * w.chunk() : own.get();
+    for (Int i = 0; i < points; ++i) {
+      Gemm<float> g;
+      g.m = n, g.n = channels, g.k = std::min(block_channels, w.from - q * block_channels);
+      g.a = v + i * of_v.plane + q * of_v.block, g.am = block_channels, g.ak = 1;
+      g.packed = chunk + i * w.plane;
+      g.c = m.get() + i * m_plane, g.cm = channels;
+      g.accumulate = q > 0;
+      gemm(g);
     }
-  });
+  }
+  outputs(grid, m.get(), m_plane, t0, t0 + n, c0, c0 + channels, y, e);
 }
 
-void forward(const ConvShape& s, const Image<const float>& x, const float* u, const Image<float>& y,
+void forward(const ConvShape& s, const Image<const float>& x, const Weights& w, const Image<float>& y,
              const Epilogue& e) {
   const Grid g(s);
-  const Int from = s.in_channels, to = s.out_channels, u_plane = plane_of_weights(from, to);
-  const Int tile = points * (from + to) * static_cast<Int>(sizeof(float));
+  const float* u = static_cast<const float*>(e.packed_b);
+  const Int tile = Coefficients(w.from, 1).size() * static_cast<Int>(sizeof(float));
   const Int each = (g.count + threads() - 1) / threads();
-  if (points * u_plane * static_cast<Int>(sizeof(float)) <= near_weights && each >= least_tiles) {
+  if (w.size() * static_cast<Int>(sizeof(float)) <= near_weights && each >= least_tiles) {
+    // Every thread reads all weights for its own tiles.
+    const PoolBuffer<float> all(u ? 0 : w.size());
+    if (!u) w.transform_all(all.get()), u = all.get();
     const Int most = std::max(block_bytes / tile, least_tiles), blocks = (each + most - 1) / most * threads();
     parallel_for(blocks, 1, [&](Int b, Int end) {
-      const Int size = (g.count + blocks - 1) / blocks;
-      const PoolBuffer<float> v(points * plane_of(size * from)), m(points * plane_of(size * to));
+      const PoolBuffer<float> v(Coefficients(w.from, (g.count + blocks - 1) / blocks).size());
       for (; b < end; ++b) {
-        const Int t0 = g.count * b / blocks, t1 = g.count * (b + 1) / blocks, n = t1 - t0;
-        const Int v_plane = plane_of(n * from), m_plane = plane_of(n * to);
-        inputs(s, g, x, t0, t1, v.get(), v_plane);
-        products(0, points, n, from, to, v.get(), v_plane, u, u_plane, m.get(), m_plane);
-        outputs(s, g, m.get(), m_plane, t0, t1, y, e);
+        const Int t0 = g.count * b / blocks, t1 = g.count * (b + 1) / blocks;
+        const Coefficients of(w.from, t1 - t0);
+        inputs(s, g, x, t0, t1, v.get(), of);
+        for (Int group = 0; group < w.groups(); ++group)
+          group_outputs(w, group, g, t0, t1 - t0, v.get(), of, u, y, e);
       }
     });
     return;
   }
-  // The weights would not stay in a core's cache: each core takes some of the coefficients of all tiles.
+  // The weights would not stay in a core's cache: each core takes some of the outputs of all tiles.
   const Int size = std::clamp<Int>(chunk_bytes / tile, least_tiles, g.count);
-  const PoolBuffer<float> v(points * plane_of(size * from)), m(points * plane_of(size * to));
+  const PoolBuffer<float> v(Coefficients(w.from, size).size());
   for (Int t0 = 0; t0 < g.count; t0 += size) {
-    const Int n = std::min(size, g.count - t0), v_plane = plane_of(n * from), m_plane = plane_of(n * to);
-    parallel_for(n, 2,
-                 [&](Int b, Int end) { inputs(s, g, x, t0 + b, t0 + end, v.get() + b * from, v_plane); });
-    parallel_for(points, 1, [&](Int b, Int end) {
-      products(b, end, n, from, to, v.get(), v_plane, u, u_plane, m.get(), m_plane);
+    const Int n = std::min(size, g.count - t0);
+    const Coefficients of(w.from, n);
+    parallel_for(
+        n, 2, [&](Int b, Int end) { inputs(s, g, x, t0 + b, t0 + end, v.get() + b * block_channels, of); });
+    parallel_for(w.groups(), 1, [&](Int b, Int end) {
+      for (; b < end; ++b) group_outputs(w, b, g, t0, n, v.get(), of, u, y, e);
     });
-    parallel_for(n, 2,
-                 [&](Int b, Int end) { outputs(s, g, m.get() + b * to, m_plane, t0 + b, t0 + end, y, e); });
   }
 }
 
@@ -352,62 +398,73 @@ bool has_winograd(const ConvShape& s, const Array& w) {
 }
 
 std::int64_t winograd_size(const ConvShape& s) {
-  return winograd::points * winograd::plane_of_weights(s.in_channels, s.out_channels);
+  return winograd::Weights(nullptr, s.out_channels, s.in_channels, false).size();
 }
-void winograd_pack(const Array& w, bool turned, float* u) {
-  winograd::weights(w.as<const float>(), w.size[0], w.size[1], turned, u);
+void winograd_pack(const Array& w, float* u) {
+  winograd::Weights(w.as<const float>(), w.size[0], w.size[1], false).transform_all(u);
 }
-void winograd_conv(const ConvShape& s, const Array& x, const float* u, const Array& y, const Epilogue& e) {
+void winograd_conv(const ConvShape& s, const Array& x, const Array& w, bool turned, const Array& y,
+                   const Epilogue& e) {
+  using namespace winograd;
   PoolBuffer<float> copy_of(copy_size<float>(x));
-  winograd::forward(s, channels_last<float>(x, copy_of), u, image<float>(y), e);
+  forward(s, channels_last<float>(x, copy_of), Weights(w.as<const float>(), w.size[0], w.size[1], turned),
+          image<float>(y), e);
   if (e.activation != Unary::identity && e.activation != Unary::relu) {
-    const std::int64_t rows = s.n * s.out[1] * s.out[2];
+    const Int rows = s.n * s.out[1] * s.out[2];
     apply_activation(e.activation, e.alpha, y.as<float>(), rows, s.out_channels, s.out_channels);
   }
 }
 
 // Tiles are cut into chunks by sizes alone and their products added in order: the same bits for any number of
 // threads.
-void winograd_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, const Array& dw) {
+void winograd_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, const Array& adw) {
   using namespace winograd;
   const Grid g(s);
   const Int in = s.in_channels, out = s.out_channels;
   PoolBuffer<float> copy_of_x(copy_size<float>(ax)), copy_of_dy(copy_size<float>(ady));
   const Image<const float> x = channels_last<float>(ax, copy_of_x),
                            dy = channels_last<float>(ady, copy_of_dy);
-  const Int tile = points * (in + out) * static_cast<Int>(sizeof(float));
+  float* const dw = adw.as<float>();
+  const Int tile =
+      (Coefficients(in, 1).size() + Coefficients(out, 1).size()) * static_cast<Int>(sizeof(float));
   const Int size = std::clamp<Int>(chunk_bytes / tile, least_tiles, g.count);
-  const Int du_plane = plane_of(in * out);
-  const PoolBuffer<float> v(points * plane_of(size * in)), m(points * plane_of(size * out)),
-      du(points * du_plane);
+  const PoolBuffer<float> v(Coefficients(in, size).size()), m(Coefficients(out, size).size());
+  const Int in_blocks = (in + block_channels - 1) / block_channels,
+            groups = (out + group_channels - 1) / group_channels;
   for (Int t0 = 0; t0 < g.count; t0 += size) {
-    const Int n = std::min(size, g.count - t0), v_plane = plane_of(n * in), m_plane = plane_of(n * out);
+    const Int n = std::min(size, g.count - t0);
+    const Coefficients of_v(in, n), of_m(out, n);
     parallel_for(n, 2, [&](Int b, Int end) {
-      inputs(s, g, x, t0 + b, t0 + end, v.get() + b * in, v_plane);
+      inputs(s, g, x, t0 + b, t0 + end, v.get() + b * block_channels, of_v);
       const PoolBuffer<float> copy(16 * out);
       for (; b < end; ++b) {
         const Int t = t0 + b;
         window(dy, out, g.image(t), g.row(t), g.column(t), 4, copy.get(),
                [&](const float* from, Int line, Int step) {
-                 best().output_gradient({from, line, step, m.get() + b * out, m_plane, out});
+                 best().output_gradient(
+                     {from, line, step, m.get() + b * block_channels, of_m.plane, of_m.block, out});
                });
       }
     });
-    parallel_for(points, 1, [&](Int b, Int end) {
+    parallel_for(groups * in_blocks, 1, [&](Int b, Int end) {
+      constexpr Int plane = group_channels * block_channels + 16;
+      const PoolBuffer<float> du(points * plane);
       for (; b < end; ++b) {
+        const Int o = b / in_blocks * group_channels, block = b % in_blocks, i0 = block * block_channels;
         Gemm<float> p;
-        p.m = out, p.n = in, p.k = n;
-        p.a = m.get() + b * m_plane, p.am = 1, p.ak = out;
-        p.b = v.get() + b * v_plane, p.bk = in, p.bn = 1;
-        p.c = du.get() + b * du_plane, p.cm = in;
-        p.accumulate = t0 > 0;
-        gemm(p);
+        p.m = std::min(group_channels, out - o), p.n = std::min(block_channels, in - i0), p.k = n;
+        p.am = 1, p.ak = block_channels, p.bk = block_channels, p.bn = 1, p.cm = p.n;
+        for (Int i = 0; i < points; ++i) {
+          p.a = m.get() + i * of_m.plane + o / block_channels * of_m.block + o % block_channels;
+          p.b = v.get() + i * of_v.plane + block * of_v.block;
+          p.c = du.get() + i * plane;
+          gemm(p);
+        }
+        for (Int j = 0; j < p.m; ++j)
+          best().kernel_gradient(du.get() + j * p.n, plane, dw + ((o + j) * in + i0) * 9, p.n, t0 > 0);
       }
     });
   }
-  parallel_for(out, std::max<Int>(1, 4096 / in), [&](Int b, Int end) {
-    for (; b < end; ++b) best().kernel_gradient(du.get() + b * in, du_plane, dw.as<float>() + b * in * 9, in);
-  });
 }
 
 }  // namespace knet::cpu_impl

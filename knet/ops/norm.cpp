@@ -1,5 +1,6 @@
 #include "knet/ops/norm.hpp"
 
+#include "knet/autograd/layer_call.hpp"
 #include "knet/autograd/record.hpp"
 #include "knet/base/text.hpp"
 #include "knet/ops/activations.hpp"
@@ -86,8 +87,11 @@ Tensor fused(const Tensor& given, const Tensor& weight, const Tensor& bias, cons
   if (Node* n = track(y, "batch_norm", {&given, &weight, &bias})) {
     n->backward([x, y = o.relu ? y : Tensor(), mean, rstd, w, constant, relu = o.relu](const Tensor& dy,
                                                                                        Gradients& g) {
+      // Over dy, element by element, where nobody else sees it.
+      const bool own = TensorAccess::sole_owner(dy) && !tape::state.on && !tape::watched();
       const Tensor d = ordered_like(dy, x);
-      Tensor dx = raw::empty_like(x, x.dtype()), dw = zeros_like(mean), db = zeros_like(mean);
+      Tensor dx = own && TensorAccess::data(d) == TensorAccess::data(dy) ? d : raw::empty_like(x, x.dtype());
+      Tensor dw = zeros_like(mean), db = zeros_like(mean);
       if (x.numel() > 0)
         kernels(x.device())
             .batch_norm_grad(relu, constant, channels(x), relu ? channels(y) : channels(x), channels(d),

@@ -435,7 +435,10 @@ void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, 
 PackedForm conv_form(const ConvShape& s, const Array& w) {
   if (s.groups > 1 || has_few_channels(s, few_inputs)) return {};
   const std::size_t size = size_of(w.dtype);
-  if (has_winograd(s, w)) return {2, static_cast<std::size_t>(winograd_size(s)) * size};
+  if (has_winograd(s, w)) {
+    const Int n = winograd_size(s);
+    return {n ? 2 : 0, static_cast<std::size_t>(n) * size};
+  }
   const Int k = s.kernel[0] * s.kernel[1] * s.kernel[2] * s.in_channels;
   return {1, (w.dtype == f64 ? gemm_packed_size<double>(k, s.out_channels)
                              : gemm_packed_size<float>(k, s.out_channels)) *

@@ -22,7 +22,7 @@ void conv_planar(const ConvShape&, const Array& x, const Array& w, const Array& 
 
 /// Can the winograd_ functions take it?
 bool has_winograd(const ConvShape&, const Array& w);
-/// Elements of the transformed weights, for a convolution of this shape.
+/// Elements of the transformed weights, for a convolution of this shape; 0 where keeping them does not pay.
 std::int64_t winograd_size(const ConvShape&);
 void winograd_pack(const Array& w, float* u);
 /// A convolution with w, or (`turned`) the one that gives its input's gradient.

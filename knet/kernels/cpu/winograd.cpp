@@ -189,14 +189,20 @@ const Loops& best() {
 }
 
 constexpr Int least_channels = 32, least_tiles = 24;  // below, the direct product is faster (measured)
-constexpr Int near_weights = 4 << 20;    // bytes of coefficients that every thread may read for itself
+constexpr Int near_weights = 4 << 20;    // bytes of coefficients that a core may read again and again
 constexpr Int group_channels = 32;       // of outputs at a time
-constexpr Int block_bytes = 640 * 1024;  // of coefficients of a thread's tiles: they stay in the second cache
+constexpr Int block_bytes = 320 * 1024;  // of coefficients of a thread's tiles: they stay in the second cache
 constexpr Int chunk_bytes = 8 << 20;     // of coefficients that all threads share
 /// Elements from one of the 36 coefficients of all tiles (or weights) to the next. Channels and tiles are
 /// often powers of two: without the line between, what is read or written together would lie in a single set
 /// of the caches.
 Int plane_of(Int elements) { return elements + 16; }
+
+/// Tiles of `tile` bytes of coefficients at a time: even chunks of about chunk_bytes.
+Int tiles_at_once(Int count, Int tile) {
+  const Int most = std::max(chunk_bytes / tile, least_tiles), chunks = (count + most - 1) / most;
+  return (count + chunks - 1) / chunks;
+}
 
 /// The tiles of the output of all images.
 struct Grid {
@@ -298,6 +304,9 @@ struct Weights {
   Int chunk() const { return points * plane; }
   Int size() const { return groups() * blocks() * chunk(); }
   Int taps() const { return 9 * plane; }
+  /// May every thread read all of them? Larger ones are made where they are used, which takes no longer than
+  /// reading them.
+  bool near() const { return size() * static_cast<Int>(sizeof(float)) <= near_weights; }
 
   /// The coefficients of a chunk to u.
   void transform(Int g, Int block, float* taps, float* u) const {
@@ -353,7 +362,7 @@ void forward(const ConvShape& s, const Image<const float>& x, const Weights& w, 
   const float* u = static_cast<const float*>(e.packed_b);
   const Int tile = Coefficients(w.from, 1).size() * static_cast<Int>(sizeof(float));
   const Int each = (g.count + threads() - 1) / threads();
-  if (w.size() * static_cast<Int>(sizeof(float)) <= near_weights && each >= least_tiles) {
+  if (w.near() && each >= least_tiles) {
     // Every thread reads all weights for its own tiles.
     const PoolBuffer<float> all(u ? 0 : w.size());
     if (!u) w.transform_all(all.get()), u = all.get();
@@ -371,7 +380,7 @@ void forward(const ConvShape& s, const Image<const float>& x, const Weights& w, 
     return;
   }
   // The weights would not stay in a core's cache: each core takes some of the outputs of all tiles.
-  const Int size = std::clamp<Int>(chunk_bytes / tile, least_tiles, g.count);
+  const Int size = tiles_at_once(g.count, tile);
   const PoolBuffer<float> v(Coefficients(w.from, size).size());
   for (Int t0 = 0; t0 < g.count; t0 += size) {
     const Int n = std::min(size, g.count - t0);
@@ -398,7 +407,8 @@ bool has_winograd(const ConvShape& s, const Array& w) {
 }
 
 std::int64_t winograd_size(const ConvShape& s) {
-  return winograd::Weights(nullptr, s.out_channels, s.in_channels, false).size();
+  const winograd::Weights w(nullptr, s.out_channels, s.in_channels, false);
+  return w.near() ? w.size() : 0;
 }
 void winograd_pack(const Array& w, float* u) {
   winograd::Weights(w.as<const float>(), w.size[0], w.size[1], false).transform_all(u);
@@ -427,10 +437,11 @@ void winograd_grad_weight(const ConvShape& s, const Array& ax, const Array& ady,
   float* const dw = adw.as<float>();
   const Int tile =
       (Coefficients(in, 1).size() + Coefficients(out, 1).size()) * static_cast<Int>(sizeof(float));
-  const Int size = std::clamp<Int>(chunk_bytes / tile, least_tiles, g.count);
+  const Int size = tiles_at_once(g.count, tile);
   const PoolBuffer<float> v(Coefficients(in, size).size()), m(Coefficients(out, size).size());
   const Int in_blocks = (in + block_channels - 1) / block_channels,
-            groups = (out + group_channels - 1) / group_channels;
+            piece = out * in_blocks < 4 * group_channels ? group_channels / 2 : group_channels,
+            pieces = (out + piece - 1) / piece;
   for (Int t0 = 0; t0 < g.count; t0 += size) {
     const Int n = std::min(size, g.count - t0);
     const Coefficients of_v(in, n), of_m(out, n);
@@ -446,13 +457,13 @@ void winograd_grad_weight(const ConvShape& s, const Array& ax, const Array& ady,
                });
       }
     });
-    parallel_for(groups * in_blocks, 1, [&](Int b, Int end) {
+    parallel_for(pieces * in_blocks, 1, [&](Int b, Int end) {
       constexpr Int plane = group_channels * block_channels + 16;
       const PoolBuffer<float> du(points * plane);
       for (; b < end; ++b) {
-        const Int o = b / in_blocks * group_channels, block = b % in_blocks, i0 = block * block_channels;
+        const Int o = b / in_blocks * piece, block = b % in_blocks, i0 = block * block_channels;
         Gemm<float> p;
-        p.m = std::min(group_channels, out - o), p.n = std::min(block_channels, in - i0), p.k = n;
+        p.m = std::min(piece, out - o), p.n = std::min(block_channels, in - i0), p.k = n;
         p.am = 1, p.ak = block_channels, p.bk = block_channels, p.bn = 1, p.cm = p.n;
         for (Int i = 0; i < points; ++i) {
           p.a = m.get() + i * of_m.plane + o / block_channels * of_m.block + o % block_channels;

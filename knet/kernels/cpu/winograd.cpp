@@ -188,7 +188,8 @@ const Loops& best() {
   return l;
 }
 
-constexpr Int least_channels = 32, least_tiles = 24;  // below, the direct product is faster (measured)
+constexpr Int least_channels = 32, least_tiles = 4;  // below, the direct product is faster (measured)
+constexpr Int block_tiles = 24;          // at least, that one thread takes
 constexpr Int near_weights = 4 << 20;    // bytes of coefficients that a core may read again and again
 constexpr Int group_channels = 32;       // of outputs at a time
 constexpr Int block_bytes = 320 * 1024;  // of coefficients of a thread's tiles: they stay in the second cache
@@ -200,7 +201,7 @@ Int plane_of(Int elements) { return elements + 16; }
 
 /// Tiles of `tile` bytes of coefficients at a time: even chunks of about chunk_bytes.
 Int tiles_at_once(Int count, Int tile) {
-  const Int most = std::max(chunk_bytes / tile, least_tiles), chunks = (count + most - 1) / most;
+  const Int most = std::max(chunk_bytes / tile, block_tiles), chunks = (count + most - 1) / most;
   return (count + chunks - 1) / chunks;
 }
 
@@ -362,11 +363,11 @@ void forward(const ConvShape& s, const Image<const float>& x, const Weights& w, 
   const float* u = static_cast<const float*>(e.packed_b);
   const Int tile = Coefficients(w.from, 1).size() * static_cast<Int>(sizeof(float));
   const Int each = (g.count + threads() - 1) / threads();
-  if (w.near() && each >= least_tiles) {
+  if (w.near() && each >= block_tiles) {
     // Every thread reads all weights for its own tiles.
     const PoolBuffer<float> all(u ? 0 : w.size());
     if (!u) w.transform_all(all.get()), u = all.get();
-    const Int most = std::max(block_bytes / tile, least_tiles), blocks = (each + most - 1) / most * threads();
+    const Int most = std::max(block_bytes / tile, block_tiles), blocks = (each + most - 1) / most * threads();
     parallel_for(blocks, 1, [&](Int b, Int end) {
       const PoolBuffer<float> v(Coefficients(w.from, (g.count + blocks - 1) / blocks).size());
       for (; b < end; ++b) {

@@ -317,7 +317,7 @@ struct Kernels {
   /// Backward of y = gamma (x - mean) rstd + beta, or relu of it (y may hold no data otherwise). With dz = dy
   /// where y > 0, h = (x - mean) rstd and m values per channel: dbeta = sum(dz), dgamma = sum(dz h), dx =
   /// gamma rstd (dz - (dbeta + h dgamma) / m), or gamma rstd dz when the moments are `constant`. gamma may be
-  /// null (1).
+  /// null (1), dx may be dy.
   void (*batch_norm_grad)(bool relu, bool constant, const Array& x, const Array& y, const Array& dy,
                           const void* mean, const void* rstd, const void* gamma, const Array& dx,
                           void* dgamma, void* dbeta);

@@ -42,6 +42,7 @@ const Case cases[] = {
     {7, 64, 35, 1, {1, 5, 8}, {1, 3, 3}, {1, 1, 1}, {0, 2, 1}, {1, 1, 1}},
     {1, 32, 36, 1, {1, 22, 19}, {1, 3, 3}, {1, 1, 1}, {0, 1, 2}, {1, 1, 1}},
     {6, 40, 35, 1, {1, 7, 7}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {1, 100, 70, 1, {1, 9, 7}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},  // weights a part at a time
 };
 ConvShape shape_of(const Case& c) {
   ConvShape s{};
@@ -114,6 +115,47 @@ TEST_P(Convolution, MatchesThePlainLoops) {
 }
 INSTANTIATE_TEST_SUITE_P(Cases, Convolution,
                          testing::Combine(testing::Range(std::size_t{0}, std::size(cases)), testing::Bool()));
+
+// More tiles than Winograd's convolution takes at a time.
+TEST(Winograd, ImagesTogetherGiveWhatTheyGiveAlone) {
+  const Kernels& cpu = cpu_kernels();
+  const Case taken[] = {
+      {4, 200, 190, 1, {1, 34, 34}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+      {4, 33, 40, 1, {1, 59, 61}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+  };
+  for (const Case& c : taken) {
+    SCOPED_TRACE(c.in);
+    const ConvShape all = shape_of(c);
+    ConvShape one = all;
+    one.n = 1;
+    const std::vector<Int> xs{all.n, all.in_channels, 1, all.in[1], all.in[2]},
+        ys{all.n, all.out_channels, 1, all.out[1], all.out[2]},
+        ws{all.out_channels, all.in_channels, 1, 3, 3};
+    Block x = channels_last(f32, xs), dy = channels_last(f32, ys), w = block(f32, ws);
+    fill_random(x, 1), fill_random(dy, 2), fill_random(w, 3);
+    Block y = channels_last(f32, ys), y1 = channels_last(f32, ys), dx = channels_last(f32, xs),
+          dx1 = channels_last(f32, xs), dw = block(f32, ws), dw1 = block(f32, ws), sum = block(f32, ws);
+    const auto image = [](const Block& b, Int i) {
+      Array a = b.a;
+      a.size[0] = 1;
+      a.data = b.a.as<float>() + i * b.a.stride[0];
+      return a;
+    };
+    cpu.fill(0, sum.a);
+    for (Int i = 0; i < all.n; ++i) {
+      cpu.conv(one, image(x, i), w.a, image(y1, i), {});
+      cpu.conv_grad_input(one, image(dy, i), w.a, image(dx1, i));
+      cpu.conv_grad_weight(one, image(x, i), image(dy, i), dw1.a);
+      cpu.binary(Binary::add, sum.a, dw1.a, sum.a);
+    }
+    cpu.conv(all, x.a, w.a, y.a, {});
+    expect_near(y.a, y1.a, 0, 0);
+    cpu.conv_grad_input(all, dy.a, w.a, dx.a);
+    expect_near(dx.a, dx1.a, 0, 0);
+    cpu.conv_grad_weight(all, x.a, dy.a, dw.a);
+    expect_near(dw.a, sum.a, 2e-4, 2e-3);
+  }
+}
 
 // Gradients that a max pool of 2 x 2 hands on without their zeros.
 TEST(Picks, GiveTheGradientsOfWhatIsWrittenOut) {
@@ -259,6 +301,12 @@ TEST(BatchNorm, MatchesThePlainLoops) {
             }
             expect_near(dw.a, dw0.a, 20 * tolerance, 200 * tolerance);
             expect_near(db.a, db0.a, 20 * tolerance, 200 * tolerance);
+            for (const Kernels* k : {&cpu, &plain}) {  // over dy
+              Block d = make(-1, 1, 2);
+              k->batch_norm_grad(relu, constant, z.a, y.a, d.a, centre.a.data, rstd.a.data,
+                                 constant ? nullptr : scale.a.data, d.a, dw.a.data, db.a.data);
+              expect_near(d.a, dx0.a, tolerance, tolerance);
+            }
           }
         }
       }

@@ -6,10 +6,13 @@
 
 #include "knet/base/reflect.hpp"
 #include "knet/base/threads.hpp"
+#include "knet/device/pool.hpp"
 
 namespace knet::plan {
 template <>
 void run_call<BinaryUnaryCall>(const Kernels&, const void*);
+template <>
+void run_call<ConvPoolCall>(const Kernels&, const void*);
 
 namespace {
 
@@ -105,17 +108,6 @@ struct ConvGradInputCall {
   Array dy, w, dx;
   static constexpr auto entry = &Kernels::conv_grad_input;
   void visit(auto& v) { v.in(dy), v.in(w), v.out(dx); }
-};
-void windows(PoolShape& s, auto& v) {
-  for (int d = 0; d < 3; ++d) v.list(s.begin[d], s.out[d]), v.list(s.end[d], s.out[d]);
-}
-struct MaxPoolCall {
-  PoolShape s;
-  bool propagate_nan;
-  Array x, y;
-  std::int32_t* index;
-  static constexpr auto entry = &Kernels::max_pool;
-  void visit(auto& v) { windows(s, v), v.in(x), v.out(y), v.out(index, i32, y.numel()); }
 };
 struct PoolGatherCall {
   PoolShape s;
@@ -351,12 +343,39 @@ void BinaryUnaryCall::run(const Kernels& k) const {
     }
   });
 }
+template <>
+void run_call<ConvPoolCall>(const Kernels& k, const void* arguments) {
+  std::launder(static_cast<const ConvPoolCall*>(arguments))->run(k);
+}
+void ConvPoolCall::run(const Kernels& k) const {
+  const auto take = [](Array& a, Int begin, Int n) {
+    a.data = a.as<std::byte>() + begin * a.stride[0] * static_cast<Int>(size_of(a.dtype));
+    a.size[0] = n;
+  };
+  const Int n = conv.s.n;
+  const auto bytes = static_cast<std::size_t>(conv.y.numel() / n * images) * size_of(conv.y.dtype);
+  parallel_for(n, images, [&](Int begin, Int end) {
+    void* between = memory::allocate(bytes);
+    for (; begin < end; begin += images) {
+      const Int some = std::min(images, end - begin);
+      ConvCall c = conv;
+      MaxPoolCall p = pool;
+      c.s.n = p.s.n = c.y.size[0] = some;
+      c.y.data = between;
+      take(c.x, begin, some), take(p.y, begin, some);
+      k.conv(c.s, c.x, c.w, c.y, c.e);
+      k.max_pool(p.s, p.propagate_nan, c.y, p.y, nullptr);
+    }
+    memory::deallocate(between, bytes);
+  });
+}
 template void run_call<UnaryCall>(const Kernels&, const void*);
 template void run_call<MatmulCall>(const Kernels&, const void*);
 template void run_call<AffineCall>(const Kernels&, const void*);
 template void run_call<ConvCall>(const Kernels&, const void*);
 template void run_call<CopyCall>(const Kernels&, const void*);
 template void run_call<BinaryCall>(const Kernels&, const void*);
+template void run_call<MaxPoolCall>(const Kernels&, const void*);
 
 void refresh(Call& c) { c.operands = c.find_operands(c); }
 
@@ -368,6 +387,11 @@ Call make_copy(const Array& from, const Array& to) {
 Call make_call(const BinaryUnaryCall& arguments) {
   Call c = make(arguments);
   c.name = "binary and unary";
+  return c;
+}
+Call make_call(const ConvPoolCall& arguments) {
+  Call c = make(arguments);
+  c.name = "conv and max_pool";
   return c;
 }
 bool elementwise(const Call& c) {

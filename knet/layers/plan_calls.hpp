@@ -86,6 +86,29 @@ struct BinaryUnaryCall {
   void run(const Kernels&) const;
   void visit(auto& v) { v.in(a), v.in(b), v.out(y); }
 };
+void windows(PoolShape& s, auto& v) {
+  for (int d = 0; d < 3; ++d) v.list(s.begin[d], s.out[d]), v.list(s.end[d], s.out[d]);
+}
+struct MaxPoolCall {
+  PoolShape s;
+  bool propagate_nan;
+  Array x, y;
+  std::int32_t* index;
+  static constexpr auto entry = &Kernels::max_pool;
+  void visit(auto& v) { windows(s, v), v.in(x), v.out(y), v.out(index, i32, y.numel()); }
+};
+/// A convolution and the pool of its result, for `images` at a time: what lies between stays in the
+/// processor's cache.
+struct ConvPoolCall {
+  ConvCall conv;
+  MaxPoolCall pool;
+  std::int64_t images;
+  void run(const Kernels&) const;
+  void visit(auto& v) {
+    windows(pool.s, v), v.in(conv.x), v.in(conv.w), v.in(conv.e.bias, conv.y.dtype, conv.s.out_channels);
+    v.out(pool.y);
+  }
+};
 struct CopyCall {
   Array x, y;
   static constexpr auto entry = &Kernels::copy;
@@ -102,6 +125,7 @@ T* Call::as() {
 /// Calls that were not recorded.
 Call make_copy(const Array& from, const Array& to);
 Call make_call(const BinaryUnaryCall&);
+Call make_call(const ConvPoolCall&);
 /// Looks at the arguments again, after a change.
 void refresh(Call&);
 /// Of an elementwise kernel that may write over an input?

@@ -159,6 +159,32 @@ bool join_elementwise(Program& p, int i) {
   return true;
 }
 
+/// A convolution and the pool right after it, where many images make a result too large for the caches.
+bool join_pool(Program& p, int i) {
+  constexpr std::int64_t cache = 256 * 1024, least_images = 8;
+  Call& c = p.calls[static_cast<std::size_t>(i)];
+  auto* pool = c.as<MaxPoolCall>();
+  if (!pool || pool->index) return false;
+  const Operand* x = operand(c, &pool->x.data);
+  if (!x) return false;
+  const Buffer& from = buffer(p, *x);
+  if (from.kind != Buffer::Kind::scratch || from.users.size() != 2 || from.users[0] != i - 1) return false;
+  Call& before = p.calls[static_cast<std::size_t>(i - 1)];
+  auto* conv = before.as<ConvCall>();
+  if (!conv || conv->e.accumulate || conv->y.data != pool->x.data || !same_form(conv->y, pool->x))
+    return false;
+  const std::int64_t n = conv->s.n,
+                     image = conv->y.numel() / n * static_cast<std::int64_t>(size_of(conv->y.dtype));
+  if (image * least_images > cache || image * n < 2 * cache) return false;
+  ConvShape one = conv->s;
+  one.n = 1;
+  const Kernels& k = cpu_kernels();
+  if (k.conv_form(one, conv->w).number != k.conv_form(conv->s, conv->w).number) return false;
+  c = make_call(ConvPoolCall{*conv, *pool, std::min(cache / image, n / least_images)});
+  p.calls.erase(p.calls.begin() + (i - 1));
+  return true;
+}
+
 /// For tables that pack the weights of convolutions.
 void pack_conv(const auto& k, Call& c, ConvCall& v, const auto& memory) {
   if constexpr (requires { k.conv_form(v.s, v.w); }) {
@@ -206,6 +232,9 @@ void pack(Program& p) {
     } else if (auto* v = c.as<ConvCall>(); v && constant(p, c, &v->w.data)) {
       pack_conv(k, c, *v, memory);
     }
+  }
+  for (int i = 1; i < static_cast<int>(p.calls.size()); ++i) {
+    if (join_pool(p, i)) analyse(p), --i;
   }
 }
 

@@ -140,6 +140,25 @@ TEST(Compile, ResidualNetworkFoldsBatchNorm) {
   EXPECT_GT(plan.intermediates(), 0u);
   EXPECT_LT(plan.memory(), plan.intermediates());
 }
+TEST(Compile, ConvolutionAndPoolByImages) {
+  const auto joined = [](const auto& model, Shape images, DType t = f32) {
+    return count(expect_same(model, randn(images, t)), "conv and max_pool");
+  };
+  const auto both = [](const Conv& conv) { return Chain{conv, Pool{}}; };
+  const Conv few{.height = 5, .width = 5, .inout = {1, 12}, .activation = relu},
+      packed{.height = 3, .width = 3, .inout = {32, 32}, .activation = Tanh{}, .padding = 1};
+  EXPECT_EQ(joined(both(few), {37, 1, 28, 28}), 1);
+  EXPECT_EQ(joined(both(packed), {21, 32, 16, 16}), 1);
+  EXPECT_EQ(joined(both(Conv{.height = 5, .width = 5, .inout = {1, 12}, .dtype = f64}), {30, 1, 20, 22}, f64),
+            1);
+  EXPECT_EQ(joined(both(few), {7, 1, 28, 28}), 0);    // little
+  EXPECT_EQ(joined(both(few), {20, 1, 100, 90}), 0);  // one image is enough for the cache
+  const auto twice = [&few](const Tensor& x) {
+    const Tensor h = few(x);
+    return pool(h) + mean(h);
+  };
+  EXPECT_EQ(joined(twice, {37, 1, 28, 28}), 0);
+}
 TEST(Compile, BatchNormThatCannotBeFolded) {
   // Before the convolution, and where its input is read twice.
   struct Before {

@@ -216,6 +216,9 @@ TEST_P(Steps, PlansAllocateNothingAndTakeNoLock) {
       Chain{Conv{.height = 3, .width = 3, .inout = {32, 16}, .padding = 1}, BatchNorm{16}, relu, Pool{},
             Conv{.height = 5, .width = 5, .inout = {16, 8}}, mat, Linear{.input = 8 * 44 * 44, .output = 10}},
       rand({1, 32, 96, 96}));
+  // A convolution and its pool, some images at a time.
+  expect_real_time(Chain{Conv{.height = 5, .width = 5, .inout = {1, 12}, .activation = relu}, Pool{}},
+                   rand({24, 1, 28, 28}));
   const LSTM lstm{.input = 32, .hidden = 64, .layers = 2};
   const Tensor state = zeros({2, 1, 64});
   expect_real_time(lstm, randn({4, 10, 32}));

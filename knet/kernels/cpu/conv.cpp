@@ -452,13 +452,13 @@ void conv_pack(const ConvShape& s, const Array& w, void* packed) {
 }
 
 void conv_grad_input(const ConvShape& s, const Array& dy, const Array& w, const Array& dx) {
-  if (pays_sparse(s, dy)) return sparse_grad_input(s, dy, w, dx);
+  if (!has_winograd(s, w) && pays_sparse(s, dy)) return sparse_grad_input(s, dy, w, dx);
   dispatch_float("conv", dy.dtype, [&]<class T>(type<T>) { run_grad_input<T>(s, dy, w, dx); });
 }
 
 void conv_grad_weight(const ConvShape& s, const Array& x, const Array& dy, const Array& dw) {
-  if (pays_sparse(s, dy)) return sparse_grad_weight(s, x, dy, dw);
   if (has_winograd(s, dw)) return winograd_grad_weight(s, x, dy, dw);
+  if (pays_sparse(s, dy)) return sparse_grad_weight(s, x, dy, dw);
   dispatch_float("conv", x.dtype, [&]<class T>(type<T>) { run_grad_weight<T>(s, x, dy, dw); });
 }
 

@@ -30,7 +30,8 @@ void winograd_conv(const ConvShape&, const Array& x, const Array& w, bool turned
                    const Epilogue&);
 void winograd_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
 
-/// Is dy so sparse, and the kernel so small, that the sparse_ functions are faster?
+/// Is dy so sparse, and the kernel so small, that the sparse_ functions are faster? Reads some of dy. Not to
+/// be asked where the winograd_ functions serve.
 bool pays_sparse(const ConvShape&, const Array& dy);
 void sparse_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
 void sparse_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);

@@ -1,14 +1,14 @@
 // Convolutions as matrix products that are never written down: a block of output positions at a time, the
 // inputs under the kernel are gathered into the rows of a matrix, which the packed weights multiply into
 // place. The gradient of the input is the same with the roles of input and output exchanged; a stride splits
-// it into phases, each of which has its own part of the kernel. A depthwise convolution multiplies lines of
-// channels instead.
+// it into phases, each of which has its own part of the kernel.
 #include <algorithm>
 #include <vector>
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
 #include "knet/device/pool.hpp"
+#include "knet/kernels/cpu/conv_taps.hpp"
 #include "knet/kernels/cpu/cpu_conv.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/gemm.hpp"
@@ -17,67 +17,11 @@
 namespace knet::cpu_impl {
 namespace {
 
-using Int = std::int64_t;
-
 constexpr Int block_elements = 40'000;  // of gathered inputs: they stay in the second cache
 // Up to so many input channels reading them in place beats gathering them (measured), in the gradient of the
 // weights as well.
 constexpr Int few_inputs = 24, few_inputs_of_weight = 4;
 constexpr Int min_rows = 24, max_rows = 512;  // of one block
-
-using Ints = std::vector<Int, memory::Allocator<Int>>;  // no memory from the system
-
-/// Which input a row of the product reads: position p of dimension d and tap t of the kernel read p * step +
-/// shift[t].
-struct Taps {
-  Int out[3], step[3];
-  Ints shift[3];
-  Ints kernel[3];  ///< the tap's place in the kernel
-
-  Int rows() const { return out[0] * out[1] * out[2]; }
-  Int count() const { return static_cast<Int>(shift[0].size() * shift[1].size() * shift[2].size()); }
-};
-Taps forward_taps(const ConvShape& s) {
-  Taps t;
-  for (int d = 0; d < 3; ++d) {
-    t.out[d] = s.out[d], t.step[d] = s.stride[d];
-    for (Int k = 0; k < s.kernel[d]; ++k) {
-      t.shift[d].push_back(k * s.dilation[d] - s.pad[d]);
-      t.kernel[d].push_back(k);
-    }
-  }
-  return t;
-}
-/// Inputs phase, phase + stride, ... get their gradient from output position + shift.
-Taps backward_taps(const ConvShape& s, const Int (&phase)[3]) {
-  Taps t;
-  for (int d = 0; d < 3; ++d) {
-    t.out[d] = (s.in[d] - phase[d] + s.stride[d] - 1) / s.stride[d], t.step[d] = 1;
-    for (Int k = s.kernel[d]; k-- > 0;) {  // shifts that grow: neighbours are gathered together
-      const Int from = phase[d] + s.pad[d] - k * s.dilation[d];
-      if (from % s.stride[d] != 0) continue;
-      t.shift[d].push_back(from / s.stride[d]);
-      t.kernel[d].push_back(k);
-    }
-  }
-  return t;
-}
-
-/// Row `row` of all images as image and position.
-struct Place {
-  Int n, p[3];
-  Place(const Taps& t, Int row) {
-    for (int d = 2; d >= 0; --d) p[d] = row % t.out[d], row /= t.out[d];
-    n = row;
-  }
-  void next(const Taps& t) {
-    for (int d = 2; d >= 0; --d) {
-      if (++p[d] < t.out[d]) return;
-      p[d] = 0;
-    }
-    ++n;
-  }
-};
 
 /// Rows [r0, r1) of the matrix of inputs: for every tap the channels from c0.
 template <class T>
@@ -120,17 +64,6 @@ void gather(const Image<const T>& x, const Taps& t, Int c0, Int channels, Int r0
   }
 }
 
-/// f(tap's number, offset in w) for every tap.
-template <class F>
-void for_taps(const Taps& t, const Array& w, const F& f) {
-  Int i = 0;
-  for (const Int d : t.kernel[0]) {
-    for (const Int h : t.kernel[1]) {
-      for (const Int v : t.kernel[2]) f(i++, d * w.stride[2] + h * w.stride[3] + v * w.stride[4]);
-    }
-  }
-}
-
 /// The weights of a group as the right side of the product, packed: rows (tap, from-channel), columns
 /// to-channel.
 template <class T>
@@ -156,19 +89,6 @@ void pack_weights(const Array& w, const Taps& t, Int group, Int from, Int to, bo
   });
   gemm_pack(lines.get(), 1, k, k, to, packed);
 }
-
-/// Where the rows of a product go: position p of the taps is p * step + start of the image.
-template <class T>
-struct Target {
-  Image<T> y;
-  Int start[3], step[3];
-  bool dense;  ///< rows follow each other
-  T* at(const Place& p) const {
-    T* q = y.data + p.n * y.image;
-    for (int d = 0; d < 3; ++d) q += (p.p[d] * step[d] + start[d]) * y.at[d];
-    return q;
-  }
-};
 
 /// Blocks of rows, as many for every thread as for the others.
 Int row_blocks(Int rows, Int k) {
@@ -222,67 +142,6 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
   }
 }
 
-// ---- depthwise: one input and one output channel in a group; lines of channels ----
-
-/// f(line of x, tap's number) for the taps inside x at a place.
-template <class T, class F>
-void lines_at(const Image<const T>& x, const Taps& t, const Place& p, const F& f) {
-  Int i = 0;
-  for (const Int sd : t.shift[0]) {
-    const Int d = p.p[0] * t.step[0] + sd;
-    for (const Int sh : t.shift[1]) {
-      const Int h = p.p[1] * t.step[1] + sh;
-      for (const Int sw : t.shift[2]) {
-        const Int v = p.p[2] * t.step[2] + sw;
-        if (d >= 0 && d < x.size[0] && h >= 0 && h < x.size[1] && v >= 0 && v < x.size[2])
-          f(x.data + p.n * x.image + d * x.at[0] + h * x.at[1] + v * x.at[2], i);
-        ++i;
-      }
-    }
-  }
-}
-template <class T>
-void depthwise(const Image<const T>& x, const Taps& t, const Array& w, Int n, Int channels,
-               const Target<T>& target, const Epilogue& e) {
-  const PoolBuffer<T> weights(t.count() * channels);
-  for_taps(t, w, [&](Int i, Int offset) {
-    for (Int c = 0; c < channels; ++c)
-      weights.get()[i * channels + c] = w.as<const T>()[offset + c * w.stride[0]];
-  });
-  const Int rows = n * t.rows(), work = std::max<Int>(1, t.count() * channels);
-  parallel_for(rows, std::max<Int>(1, 32768 / work), [&](Int b, Int end) {
-    Place p(t, b);
-    for (Int r = b; r < end; ++r, p.next(t)) {
-      T* y = target.at(p);
-      if (e.bias)
-        std::copy_n(static_cast<const T*>(e.bias), channels, y);
-      else
-        std::fill_n(y, channels, T(0));
-      lines_at(x, t, p, [&](const T* line, Int i) {
-        const T* v = weights.get() + i * channels;
-        for (Int c = 0; c < channels; ++c) y[c] += line[c] * v[c];
-      });
-      if (e.activation != Unary::identity) apply_activation(e.activation, e.alpha, y, 1, channels, channels);
-    }
-  });
-}
-template <class T>
-void depthwise_weights(const Image<const T>& x, const Image<const T>& dy, const Taps& t, Int n, Int channels,
-                       T* sums) {
-  Place p(t, 0);
-  for (Int r = 0; r < n * t.rows(); ++r, p.next(t)) {
-    const T* grad = dy.data + p.n * dy.image;
-    for (int d = 0; d < 3; ++d) grad += p.p[d] * dy.at[d];
-    lines_at(x, t, p, [&](const T* line, Int i) {
-      T* s = sums + i * channels;
-      for (Int c = 0; c < channels; ++c) s[c] += line[c] * grad[c];
-    });
-  }
-}
-bool is_depthwise(const ConvShape& s) {
-  return s.groups > 1 && s.in_channels == s.groups && s.out_channels == s.groups;
-}
-
 /// sums [to][taps][channels] += dy^T gathered, for the input channels [c0, c0 + channels) of a group and the
 /// rows [r0, r1).
 template <class T>
@@ -316,13 +175,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   const Image<const T> dy = channels_last<T>(ady, copy_of);
   if (has_few_channels(s, few_inputs_of_weight)) return conv_few_grad_weight(s, ax, dy.data, dw);
   if (is_depthwise(s) && x.channel == 1) {
-    const PoolBuffer<T> sums(t.count() * s.groups);
-    std::fill_n(sums.get(), t.count() * s.groups, T(0));
-    depthwise_weights(x, dy, t, s.n, s.groups, sums.get());
-    for_taps(t, dw, [&](Int i, Int offset) {
-      for (Int c = 0; c < s.groups; ++c) dw.as<T>()[offset + c * dw.stride[0]] = sums.get()[i * s.groups + c];
-    });
-    return;
+    return depthwise_weights(x, dy, t, s.n, s.groups, dw);
   }
   const Int ranges = from < 2 * range ? 1 : from / range, tasks = s.groups * ranges;
   const Int block =

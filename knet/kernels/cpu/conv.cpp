@@ -96,6 +96,14 @@ Int row_blocks(Int rows, Int k) {
   return std::clamp<Int>((rows + fit / 2) / fit, 1, rows) * std::min<Int>(threads(), rows);
 }
 
+/// Is the input itself what would be gathered?
+template <class T>
+bool is_matrix(const Image<const T>& x, const Taps& t, Int channels) {
+  bool unit = t.count() == 1;
+  for (int d = 0; d < 3; ++d) unit = unit && t.step[d] == 1 && t.shift[d][0] == 0 && t.out[d] == x.size[d];
+  return unit && x.channels_last(channels);
+}
+
 /// For all n images: to-channels of y = taps of x times weights. `all_from`, `all_to`: channels of all
 /// groups.
 template <class T>
@@ -103,9 +111,7 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
              Int all_from, Int all_to, const Target<T>& target, const Epilogue& e) {
   const Int from = all_from / groups, to = all_to / groups, k = t.count() * from, rows = n * t.rows();
   if (rows == 0) return;
-  bool unit = t.count() == 1;
-  for (int d = 0; d < 3; ++d) unit = unit && t.step[d] == 1 && t.shift[d][0] == 0 && t.out[d] == x.size[d];
-  const bool direct = unit && x.channels_last(all_from);  // the input is the matrix
+  const bool direct = is_matrix(x, t, all_from);
   const PoolBuffer<T> packed(e.packed_b ? 0 : static_cast<Int>(gemm_packed_size<T>(k, to)));
   const Int blocks = row_blocks(rows, k), block = (rows + blocks - 1) / blocks;
   for (Int group = 0; group < groups; ++group) {
@@ -176,6 +182,14 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   if (has_few_channels(s, few_inputs_of_weight)) return conv_few_grad_weight(s, ax, dy.data, dw);
   if (is_depthwise(s) && x.channel == 1) {
     return depthwise_weights(x, dy, t, s.n, s.groups, dw);
+  }
+  if (s.groups == 1 && is_matrix(x, t, from)) {
+    Gemm<T> g;
+    g.m = to, g.n = from, g.k = rows;
+    g.a = dy.data, g.am = 1, g.ak = to;
+    g.b = x.data, g.bk = from, g.bn = 1;
+    g.c = dw.as<T>(), g.cm = from;
+    return gemm(g);
   }
   const Int ranges = from < 2 * range ? 1 : from / range, tasks = s.groups * ranges;
   const Int block =

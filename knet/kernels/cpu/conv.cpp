@@ -69,25 +69,31 @@ void gather(const Image<const T>& x, const Taps& t, Int c0, Int channels, Int r0
 template <class T>
 void pack_weights(const Array& w, const Taps& t, Int group, Int from, Int to, bool forward, T* packed) {
   const Int so = w.stride[0], sc = w.stride[1], k = t.count() * from;
-  const PoolBuffer<T> lines(k * to);
   const T* base = w.as<const T>() + group * (forward ? to : from) * so;
   const Int step_from = forward ? sc : so, step_to = forward ? so : sc;
-  // Some from-channels at a time: where they are far apart in memory their lines are in the first cache until
-  // all taps and the next to-channels have been read from them.
+  // A panel at a time, which stays in the second cache; some from-channels at a time: where they are far
+  // apart in memory their lines are in the first cache until all taps and the next to-channels have been
+  // read.
   constexpr Int some = 16;
-  parallel_for(to, std::max<Int>(1, 16384 / std::max<Int>(1, k)), [&](Int b, Int e) {
-    for (Int c0 = 0; c0 < from; c0 += some) {
-      const Int count = std::min(some, from - c0);
-      for (Int j = b; j < e; ++j) {
-        for_taps(t, w, [&](Int i, Int offset) {
-          const T* p = base + offset + j * step_to + c0 * step_from;
-          T* q = lines.get() + j * k + i * from + c0;
-          for (Int c = 0; c < count; ++c) q[c] = p[c * step_from];
-        });
-      }
-    }
-  });
-  gemm_pack(lines.get(), 1, k, k, to, packed);
+  const Int width = static_cast<Int>(gemm_packed_size<T>(1, 1));
+  parallel_for((to + width - 1) / width, std::max<Int>(1, 16384 / std::max<Int>(1, k * width)),
+               [&](Int p, Int end) {
+                 const PoolBuffer<T> lines(width * k);
+                 for (; p < end; ++p) {
+                   const Int j0 = p * width, n = std::min(width, to - j0);
+                   for (Int c0 = 0; c0 < from; c0 += some) {
+                     const Int count = std::min(some, from - c0);
+                     for (Int j = 0; j < n; ++j) {
+                       for_taps(t, w, [&](Int i, Int offset) {
+                         const T* x = base + offset + (j0 + j) * step_to + c0 * step_from;
+                         T* q = lines.get() + j * k + i * from + c0;
+                         for (Int c = 0; c < count; ++c) q[c] = x[c * step_from];
+                       });
+                     }
+                   }
+                   gemm_pack(lines.get(), 1, k, k, n, packed + j0 * k);
+                 }
+               });
 }
 
 /// Blocks of rows, as many for every thread as for the others.
@@ -184,12 +190,19 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
     return depthwise_weights(x, dy, t, s.n, s.groups, dw);
   }
   if (s.groups == 1 && is_matrix(x, t, from)) {
+    // The wider side takes whole rows.
+    const bool turn = to > from;
+    const PoolBuffer<T> turned(turn ? to * from : 0);
     Gemm<T> g;
-    g.m = to, g.n = from, g.k = rows;
-    g.a = dy.data, g.am = 1, g.ak = to;
-    g.b = x.data, g.bk = from, g.bn = 1;
-    g.c = dw.as<T>(), g.cm = from;
-    return gemm(g);
+    g.m = std::min(to, from), g.n = std::max(to, from), g.k = rows;
+    g.a = turn ? x.data : dy.data, g.am = 1, g.ak = g.m;
+    g.b = turn ? dy.data : x.data, g.bk = g.n, g.bn = 1;
+    g.c = turn ? turned.get() : dw.as<T>(), g.cm = g.n;
+    gemm(g);
+    for (Int o = 0; turn && o < to; ++o) {
+      for (Int c = 0; c < from; ++c) dw.as<T>()[o * from + c] = turned.get()[c * to + o];
+    }
+    return;
   }
   const Int ranges = from < 2 * range ? 1 : from / range, tasks = s.groups * ranges;
   const Int block =
@@ -251,6 +264,55 @@ Array turned(const Array& w) {
   return r;
 }
 
+// ---- the gradient of few channels ----
+
+constexpr Int spread_channels = 4;  // whose columns would fill no vector
+
+/// Every output's gradient times all weights, spread over the inputs under the kernel. A thread makes whole
+/// lines of dx, from all outputs that reach them in order.
+template <class T>
+void spread(const ConvShape& s, const Image<const T>& dy, const Array& w, const Image<T>& dx) {
+  const Int in = s.in_channels, out = s.out_channels, width = s.kernel[2] * in, n = s.kernel[1] * width;
+  const PoolBuffer<T> by_taps(out * n), packed(static_cast<Int>(gemm_packed_size<T>(out, n)));
+  for (Int o = 0; o < out; ++o) {
+    T* to = by_taps.get() + o * n;
+    for_taps(forward_taps(s), w, [&](Int tap, Int offset) {
+      for (Int c = 0; c < in; ++c)
+        to[tap * in + c] = w.as<const T>()[o * w.stride[0] + c * w.stride[1] + offset];
+    });
+  }
+  gemm_pack(by_taps.get(), n, 1, out, n, packed.get());
+  // Bands of lines: what reaches beyond a band is computed twice.
+  const Int high = s.in[1], bands = std::clamp<Int>(4 * threads() / s.n, 1, (high + 15) / 16);
+  parallel_for(s.n * bands, 1, [&](Int b, Int end) {
+    const PoolBuffer<T> products(s.out[2] * n);
+    for (; b < end; ++b) {
+      const Int image = b / bands, h0 = high * (b % bands) / bands, h1 = high * (b % bands + 1) / bands;
+      T* const to = dx.data + image * dx.image;
+      std::fill_n(to + h0 * dx.at[1], (h1 - h0) * dx.at[1], T(0));
+      for (Int q = 0; q < s.out[1]; ++q) {
+        const Int first = q * s.stride[1] - s.pad[1];
+        if (first >= h1 || first + s.kernel[1] <= h0) continue;
+        Gemm<T> g;
+        g.m = s.out[2], g.n = n, g.k = out;
+        g.a = dy.data + image * dy.image + q * dy.at[1], g.am = dy.at[2], g.ak = 1;
+        g.packed = packed.get();
+        g.c = products.get(), g.cm = n;
+        gemm(g);
+        for (Int k = std::max(h0 - first, Int{0}); k < std::min(s.kernel[1], h1 - first); ++k) {
+          T* const line = to + (first + k) * dx.at[1];
+          for (Int p = 0; p < s.out[2]; ++p) {
+            const Int v = p * s.stride[2] - s.pad[2], low = std::max(-v, Int{0}) * in,
+                      last = std::min(s.kernel[2], s.in[2] - v) * in;
+            const T* from = products.get() + p * n + k * width;
+            for (Int i = low; i < last; ++i) line[v * in + i] += from[i];
+          }
+        }
+      }
+    }
+  });
+}
+
 template <class T>
 void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const Array& dx) {
   const Image<const T> dy = image<const T>(ady);
@@ -260,6 +322,9 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
     if (const ConvShape r = reversed(s); has_winograd(s, w) && has_winograd(r, w))
       return winograd_conv(r, ady, w, true, dx, {});
   }
+  if (s.in_channels <= spread_channels && s.groups == 1 && s.in[0] == 1 && s.kernel[0] == 1 &&
+      s.stride[0] == 1 && s.pad[0] == 0 && s.dilation[1] == 1 && s.dilation[2] == 1 && dy.channel == 1)
+    return spread(s, dy, w, to);
   if (const ConvShape r = reversed(s);
       whole && has_few_channels(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
     return conv_few(r, ady, turned<T>(w), dx, {});

@@ -4,6 +4,7 @@
 // the input to the gradient of the weights. With channels last a line of the kernel is one run of numbers in
 // both. Compiled for each instruction set.
 #include <algorithm>
+#include <bit>
 #include <type_traits>
 
 #include "knet/base/dispatch.hpp"
@@ -15,8 +16,6 @@
 #ifndef KNET_CONV_SPARSE_LINES  // once, not for every target
 #define KNET_CONV_SPARSE_LINES
 namespace knet::cpu_impl::sparse {
-
-constexpr std::int64_t slack = 16;
 
 using Int = std::int64_t;
 
@@ -36,7 +35,7 @@ struct Loops {
   /// The same for `lines` lines of n numbers, at most a vector: the terms' are `step` apart, those of `to` n.
   void (*add_lines_f32)(const Term<float>*, Int terms, Int lines, Int step, Int n, float* to);
   void (*add_lines_f64)(const Term<double>*, Int terms, Int lines, Int step, Int n, double* to);
-  /// Writes the indices of the numbers that are not zero, and up to `slack` more; returns how many there are.
+  /// Writes the indices of the numbers that are not zero; returns how many there are.
   Int (*find_f32)(const float*, Int n, std::int32_t* indices);
   Int (*find_f64)(const double*, Int n, std::int64_t* indices);
 };
@@ -121,12 +120,16 @@ void add_lines(const Term<T>* terms, Int count, Int lines, Int step, Int n, T* t
 template <class T, class Index>
 Int find(const T* p, Int n, Index* indices) {
   constexpr Int L = Vec<T>::lanes;
-  const hn::ScalableTag<Index> d;
+  const hn::ScalableTag<T> d;
   Index* const first = indices;
   for (Int i = 0; i < n; i += L) {
     const auto v = n - i >= L ? Vec<T>::load(p + i) : Vec<T>::load_some(p + i, n - i);
-    const auto found = hn::RebindMask(d, hn::Ne(v.v, Vec<T>::zero().v));
-    indices += hn::CompressStore(hn::Iota(d, static_cast<Index>(i)), found, d, indices);
+    // Bit by bit: compressing a vector copies a table every time with some compilers.
+    std::uint8_t bytes[8] = {};
+    hn::StoreMaskBits(d, hn::Ne(v.v, Vec<T>::zero().v), bytes);
+    static_assert(L <= 16);
+    for (unsigned bits = bytes[0] | unsigned{bytes[1]} << 8; bits; bits &= bits - 1)
+      *indices++ = static_cast<Index>(i + std::countr_zero(bits));
   }
   return indices - first;
 }
@@ -182,7 +185,7 @@ struct Written {
   /// f(place, channel, number) for the numbers of image n that are not zero.
   template <class F>
   void each(Int n, const F& f) const {
-    const PoolBuffer<Index<T>> found(channels + slack);
+    const PoolBuffer<Index<T>> found(channels);
     const T* from = dy + n * places * channels;
     for (Int p = 0; p < places; ++p, from += channels) {
       const Int count = Table<T>::find()(from, channels, found.get());
@@ -368,8 +371,8 @@ bool pays_sparse(const ConvShape& s, const Array& dy) {
   dispatch_float("conv", dy.dtype, [&]<class T>(type<T>) {
     if (!image<const T>(dy).channels_last(s.out_channels)) return;
     // Some lines tell; an odd step meets those of every window of a pool.
-    const Int line = s.out[2] * s.out_channels, lines = s.n * s.out[1], step = lines / 64 | 1;
-    const PoolBuffer<Index<T>> found(line + slack);
+    const Int line = s.out[2] * s.out_channels, lines = s.n * s.out[1], step = lines / 16 | 1;
+    const PoolBuffer<Index<T>> found(line);
     Int counted = 0, seen = 0;
     for (Int i = 0; i < lines; i += step, seen += line)
       counted += Table<T>::find()(dy.as<const T>() + i * line, line, found.get());

@@ -118,40 +118,43 @@ void product(const Image<const T>& x, const Taps& t, const Array& w, bool forwar
   const Int from = all_from / groups, to = all_to / groups, k = t.count() * from, rows = n * t.rows();
   if (rows == 0) return;
   const bool direct = is_matrix(x, t, all_from);
-  const PoolBuffer<T> packed(e.packed_b ? 0 : static_cast<Int>(gemm_packed_size<T>(k, to)));
-  const Int blocks = row_blocks(rows, k), block = (rows + blocks - 1) / blocks;
-  for (Int group = 0; group < groups; ++group) {
-    if (!e.packed_b) pack_weights(w, t, group, from, to, forward, packed.get());
-    const auto some = [&](Int r0, Int r1, T* gathered, T* apart) {
-      Gemm<T> g;
-      g.m = r1 - r0, g.n = to, g.k = k;
-      if (direct) {
-        g.a = x.data + r0 * all_from + group * from, g.am = all_from, g.ak = 1;
-      } else {
-        gather(x, t, group * from, from, r0, r1, gathered);
-        g.a = gathered, g.am = k, g.ak = 1;
-      }
-      g.packed = e.packed_b ? static_cast<const T*>(e.packed_b) : packed.get();
-      g.bias = e.bias ? static_cast<const T*>(e.bias) + group * to : nullptr;
-      g.act = e.activation, g.alpha = e.alpha;
-      if (target.dense) {
-        g.c = target.y.data + r0 * all_to + group * to, g.cm = all_to;
-        return gemm(g);
-      }
-      g.c = apart, g.cm = to;
-      gemm(g);
-      Place p(t, r0);
-      for (Int r = r0; r < r1; ++r, p.next(t), apart += to) std::copy_n(apart, to, target.at(p) + group * to);
-    };
-    if (direct && target.dense) {  // one product, which splits itself
-      some(0, rows, nullptr, nullptr);
-      continue;
-    }
-    parallel_for(blocks, rows * k * to < gemm_thread_work ? blocks : 1, [&](Int b, Int end) {
-      const PoolBuffer<T> gathered(direct ? 0 : block * k), apart(target.dense ? 0 : block * to);
-      for (; b < end; ++b) some(rows * b / blocks, rows * (b + 1) / blocks, gathered.get(), apart.get());
+  const Int size = e.packed_b ? 0 : static_cast<Int>(gemm_packed_size<T>(k, to));
+  const PoolBuffer<T> packed(groups * size);
+  if (size > 0) {
+    parallel_for(groups, std::max<Int>(1, 16384 / (k * to)), [&](Int group, Int end) {
+      for (; group < end; ++group) pack_weights(w, t, group, from, to, forward, packed.get() + group * size);
     });
   }
+  const auto some = [&](Int group, Int r0, Int r1, T* gathered, T* apart) {
+    Gemm<T> g;
+    g.m = r1 - r0, g.n = to, g.k = k;
+    if (direct) {
+      g.a = x.data + r0 * all_from + group * from, g.am = all_from, g.ak = 1;
+    } else {
+      gather(x, t, group * from, from, r0, r1, gathered);
+      g.a = gathered, g.am = k, g.ak = 1;
+    }
+    g.packed = e.packed_b ? static_cast<const T*>(e.packed_b) : packed.get() + group * size;
+    g.bias = e.bias ? static_cast<const T*>(e.bias) + group * to : nullptr;
+    g.act = e.activation, g.alpha = e.alpha;
+    if (target.dense) {
+      g.c = target.y.data + r0 * all_to + group * to, g.cm = all_to;
+      return gemm(g);
+    }
+    g.c = apart, g.cm = to;
+    gemm(g);
+    Place p(t, r0);
+    for (Int r = r0; r < r1; ++r, p.next(t), apart += to) std::copy_n(apart, to, target.at(p) + group * to);
+  };
+  if (direct && target.dense && groups == 1) return some(0, 0, rows, nullptr, nullptr);  // it splits itself
+  const Int blocks = row_blocks(rows, k), block = (rows + blocks - 1) / blocks, tasks = groups * blocks;
+  parallel_for(tasks, rows * k * all_to < gemm_thread_work ? tasks : 1, [&](Int i, Int end) {
+    const PoolBuffer<T> gathered(direct ? 0 : block * k), apart(target.dense ? 0 : block * to);
+    for (; i < end; ++i) {
+      const Int b = i / groups;
+      some(i % groups, rows * b / blocks, rows * (b + 1) / blocks, gathered.get(), apart.get());
+    }
+  });
 }
 
 /// sums [to][taps][channels] += dy^T gathered, for the input channels [c0, c0 + channels) of a group and the
@@ -264,9 +267,18 @@ Array turned(const Array& w) {
   return r;
 }
 
-// ---- the gradient of few channels ----
+// ---- the gradient of few inputs ----
 
-constexpr Int spread_channels = 4;  // whose columns would fill no vector
+/// Does it pay? Few channels fill no vector of the plain product; and outputs without padding are fewer than
+/// the inputs.
+bool pays_spread(const ConvShape& s) {
+  constexpr Int lanes = 16, adding = 24;  // an addition costs as much as so many multiply-adds of a product
+  const Int in = s.in_channels, filled = in <= lanes / 2 ? lanes / 2 : (in + lanes - 1) / lanes * lanes;
+  const bool flat = s.groups == 1 && s.in[0] == 1 && s.kernel[0] == 1 && s.stride[0] == 1 && s.pad[0] == 0 &&
+                    s.dilation[1] == 1 && s.dilation[2] == 1;
+  return flat && s.in[1] * s.in[2] / (s.stride[1] * s.stride[2]) * filled * s.out_channels >
+                     s.out[1] * s.out[2] * in * (s.out_channels + adding);
+}
 
 /// Every output's gradient times all weights, spread over the inputs under the kernel. A thread makes whole
 /// lines of dx, from all outputs that reach them in order.
@@ -283,29 +295,36 @@ void spread(const ConvShape& s, const Image<const T>& dy, const Array& w, const 
   }
   gemm_pack(by_taps.get(), n, 1, out, n, packed.get());
   // Bands of lines: what reaches beyond a band is computed twice.
-  const Int high = s.in[1], bands = std::clamp<Int>(4 * threads() / s.n, 1, (high + 15) / 16);
+  constexpr Int at_once = 65536;  // elements of products
+  const Int high = s.in[1], bands = std::clamp<Int>(4 * threads() / s.n, 1, (high + 15) / 16),
+            lines = std::clamp<Int>(at_once / (n * s.out[2]), 1, s.out[1]);
   parallel_for(s.n * bands, 1, [&](Int b, Int end) {
-    const PoolBuffer<T> products(s.out[2] * n);
+    const PoolBuffer<T> products(lines * s.out[2] * n);
     for (; b < end; ++b) {
       const Int image = b / bands, h0 = high * (b % bands) / bands, h1 = high * (b % bands + 1) / bands;
       T* const to = dx.data + image * dx.image;
       std::fill_n(to + h0 * dx.at[1], (h1 - h0) * dx.at[1], T(0));
-      for (Int q = 0; q < s.out[1]; ++q) {
-        const Int first = q * s.stride[1] - s.pad[1];
-        if (first >= h1 || first + s.kernel[1] <= h0) continue;
+      // Outputs that reach the band.
+      const Int q0 = std::max((h0 + s.pad[1] - s.kernel[1]) / s.stride[1], Int{0}),
+                q1 = std::min((h1 - 1 + s.pad[1]) / s.stride[1] + 1, s.out[1]);
+      for (Int q = q0; q < q1; q += lines) {
+        const Int some = std::min(lines, q1 - q);
         Gemm<T> g;
-        g.m = s.out[2], g.n = n, g.k = out;
+        g.m = some * s.out[2], g.n = n, g.k = out;
         g.a = dy.data + image * dy.image + q * dy.at[1], g.am = dy.at[2], g.ak = 1;
         g.packed = packed.get();
         g.c = products.get(), g.cm = n;
         gemm(g);
-        for (Int k = std::max(h0 - first, Int{0}); k < std::min(s.kernel[1], h1 - first); ++k) {
-          T* const line = to + (first + k) * dx.at[1];
-          for (Int p = 0; p < s.out[2]; ++p) {
-            const Int v = p * s.stride[2] - s.pad[2], low = std::max(-v, Int{0}) * in,
-                      last = std::min(s.kernel[2], s.in[2] - v) * in;
-            const T* from = products.get() + p * n + k * width;
-            for (Int i = low; i < last; ++i) line[v * in + i] += from[i];
+        for (Int i = 0; i < some; ++i) {
+          const Int first = (q + i) * s.stride[1] - s.pad[1];
+          for (Int k = std::max(h0 - first, Int{0}); k < std::min(s.kernel[1], h1 - first); ++k) {
+            T* const line = to + (first + k) * dx.at[1];
+            const T* from = products.get() + i * s.out[2] * n + k * width;
+            for (Int p = 0; p < s.out[2]; ++p, from += n) {
+              const Int v = p * s.stride[2] - s.pad[2], low = std::max(-v, Int{0}) * in,
+                        last = std::min(s.kernel[2], s.in[2] - v) * in;
+              for (Int c = low; c < last; ++c) line[v * in + c] += from[c];
+            }
           }
         }
       }
@@ -322,9 +341,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
     if (const ConvShape r = reversed(s); has_winograd(s, w) && has_winograd(r, w))
       return winograd_conv(r, ady, w, true, dx, {});
   }
-  if (s.in_channels <= spread_channels && s.groups == 1 && s.in[0] == 1 && s.kernel[0] == 1 &&
-      s.stride[0] == 1 && s.pad[0] == 0 && s.dilation[1] == 1 && s.dilation[2] == 1 && dy.channel == 1)
-    return spread(s, dy, w, to);
+  if (pays_spread(s) && dy.channels_last(s.out_channels)) return spread(s, dy, w, to);
   if (const ConvShape r = reversed(s);
       whole && has_few_channels(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
     return conv_few(r, ady, turned<T>(w), dx, {});

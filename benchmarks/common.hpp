@@ -107,6 +107,18 @@ struct Entry {
   std::function<Workload()> make;
 };
 inline constexpr int batch_sizes[] = {1, 4, 16, 64, 256, 1024};
+/// One convolution, forward and backward, with the gradients of its input and its weights.
+struct ConvRow {
+  const char* name;
+  std::int64_t n, in, out, size, window, stride, groups;
+  std::int64_t result() const { return (size + window / 2 * 2 - window) / stride + 1; }
+};
+inline constexpr ConvRow conv_rows[] = {
+    {"conv_1x1", 8, 256, 64, 56, 1, 1, 1},          {"conv_3x3", 8, 128, 128, 28, 3, 1, 1},
+    {"conv_3x3_stride2", 8, 128, 256, 28, 3, 2, 1}, {"conv_5x5", 8, 48, 96, 28, 5, 1, 1},
+    {"conv_7x7_stride2", 8, 3, 64, 224, 7, 2, 1},   {"conv_depthwise", 8, 192, 192, 28, 3, 1, 192},
+    {"conv_groups", 8, 256, 256, 14, 3, 1, 32},
+};
 struct Side {
   std::string title;  // library and version
   std::vector<Entry> workloads;

@@ -96,7 +96,7 @@ if " avx512vl " in pathlib.Path("/proc/cpuinfo").read_text():
     # without this LibTorch uses AVX2 in most element-wise operators
     PEER_SETTINGS["malloc+avx512"] = {**KEEP_MEMORY, "ATEN_CPU_CAPABILITY": "avx512"}
 # Workloads with images: the fastest of these two settings of the peer's memory order counts as well.
-IMAGES = ("cnn_", "lenet_", "resnet", "googlenet_", "inception_", "dcgan_", "mac_")
+IMAGES = ("cnn_", "lenet_", "resnet", "googlenet_", "inception_", "dcgan_", "mac_", "conv_")
 CHANNELS_LAST = {"malloc+last": {**KEEP_MEMORY, "KNET_BENCH_CHANNELS_LAST": "1"}}
 # Our workloads of this name are plans made by compile(); the peer runs the workload without it.
 COMPILED = "_compiled"

@@ -119,6 +119,32 @@ Workload dcgan_step() {
   return w;
 }
 
+Workload conv_step(const bench::ConvRow& r) {
+  struct State {
+    Param x, w;
+    Tensor c, dx, dw;
+  };
+  const auto values = [](int seed, const Shape& size, double reach) {
+    return tensor(bench::uniform(seed, static_cast<std::size_t>(size.numel()), -reach, reach), size);
+  };
+  const auto channels_last = [](const Tensor& t) {
+    return t.permute({0, 2, 3, 1}).contiguous().permute({0, 3, 1, 2});
+  };
+  auto s = std::make_shared<State>();
+  s->x = channels_last(values(1, {r.n, r.in, r.size, r.size}, 1));
+  s->w = values(2, {r.out, r.in / r.groups, r.window, r.window}, 0.1);
+  s->c = channels_last(values(3, {r.n, r.out, r.result(), r.result()}, 1));
+  Workload w;
+  w.reset = [] {};
+  w.step = [s, o = ConvOptions{.stride = r.stride, .padding = r.window / 2, .groups = r.groups}] {
+    const Tape tape = diff([&] { return sum(conv(s->x, s->w, o) * s->c); });
+    s->dx = tape.grad(s->x), s->dw = tape.grad(s->w);
+  };
+  w.check = [s] { return digest(s->dx) + digest(s->dw); };
+  w.check_steps = 1;
+  return w;
+}
+
 }  // namespace
 
 void ours::add_vision(std::vector<bench::Entry>& all) {
@@ -139,6 +165,7 @@ void ours::add_vision(std::vector<bench::Entry>& all) {
   all.push_back({"googlenet_infer_1", [] { return inference(models::GoogLeNet(), {1, 3, 224, 224}); }});
   all.push_back({"inception_v3_infer_1", [] { return inference(models::InceptionV3(), {1, 3, 299, 299}); }});
   all.push_back({"dcgan_step", dcgan_step});
+  for (const bench::ConvRow& r : bench::conv_rows) all.push_back({r.name, [&r] { return conv_step(r); }});
   for (const int n : bench::batch_sizes)
     all.push_back({"cnn_infer@" + std::to_string(n), [=] { return inference(Cnn{}, {n, 1, 28, 28}); }});
   for (const std::int64_t n : {1, 8}) {

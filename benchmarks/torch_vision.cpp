@@ -207,6 +207,30 @@ Workload dcgan_step() {
   return w;
 }
 
+Workload conv_step(const bench::ConvRow& r) {
+  struct State {
+    Tensor x, w, c;
+  };
+  const auto values = [](int seed, const std::vector<std::int64_t>& size, double reach) {
+    std::size_t n = 1;
+    for (const auto e : size) n *= static_cast<std::size_t>(e);
+    return image(tensor(bench::uniform(seed, n, -reach, reach), size));
+  };
+  auto s = std::make_shared<State>();
+  s->x = values(1, {r.n, r.in, r.size, r.size}, 1).requires_grad_();
+  s->w = values(2, {r.out, r.in / r.groups, r.window, r.window}, 0.1).requires_grad_();
+  s->c = values(3, {r.n, r.out, r.result(), r.result()}, 1);
+  Workload w;
+  w.reset = [] {};
+  w.step = [s, r] {
+    s->x.mutable_grad() = s->w.mutable_grad() = Tensor();
+    (torch::conv2d(s->x, s->w, {}, r.stride, r.window / 2, 1, r.groups) * s->c).sum().backward();
+  };
+  w.check = [s] { return digest(s->x.grad()) + digest(s->w.grad()); };
+  w.check_steps = 1;
+  return w;
+}
+
 }  // namespace
 
 void peer::add_vision(std::vector<bench::Entry>& all) {
@@ -241,6 +265,7 @@ void peer::add_vision(std::vector<bench::Entry>& all) {
                    return inference(std::make_shared<InceptionV3Impl>(), {1, 3, 299, 299});
                  }});
   all.push_back({"dcgan_step", dcgan_step});
+  for (const bench::ConvRow& r : bench::conv_rows) all.push_back({r.name, [&r] { return conv_step(r); }});
   for (const int n : bench::batch_sizes)
     all.push_back({"cnn_infer@" + std::to_string(n), [=] { return inference(cnn(), {n, 1, 28, 28}); }});
 }

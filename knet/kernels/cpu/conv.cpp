@@ -192,7 +192,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   if (is_depthwise(s) && x.channel == 1) {
     return depthwise_weights(x, dy, t, s.n, s.groups, dw);
   }
-  if (s.groups == 1 && is_matrix(x, t, from)) {
+  if (s.groups == 1 && rows > 0 && is_matrix(x, t, from)) {
     // The wider side takes whole rows.
     const bool turn = to > from;
     const PoolBuffer<T> turned(turn ? to * from : 0);
@@ -276,8 +276,9 @@ bool pays_spread(const ConvShape& s) {
   const Int in = s.in_channels, filled = in <= lanes / 2 ? lanes / 2 : (in + lanes - 1) / lanes * lanes;
   const bool flat = s.groups == 1 && s.in[0] == 1 && s.kernel[0] == 1 && s.stride[0] == 1 && s.pad[0] == 0 &&
                     s.dilation[1] == 1 && s.dilation[2] == 1;
-  return flat && s.in[1] * s.in[2] / (s.stride[1] * s.stride[2]) * filled * s.out_channels >
-                     s.out[1] * s.out[2] * in * (s.out_channels + adding);
+  return flat && s.n > 0 &&
+         s.in[1] * s.in[2] / (s.stride[1] * s.stride[2]) * filled * s.out_channels >
+             s.out[1] * s.out[2] * in * (s.out_channels + adding);
 }
 
 /// Every output's gradient times all weights, spread over the inputs under the kernel. A thread makes whole

@@ -222,7 +222,7 @@ void depthwise_weights(const Image<const T>& x, const Image<const T>& dy, const 
                        const Array& dw) {
   constexpr Int most_parts = 16, least_work = 65536;
   const Int taps = t.count(), lines = n * t.out[0] * t.out[1], size = taps * channels;
-  const Int parts = std::clamp<Int>(lines * t.out[2] * size / least_work, 1, std::min(lines, most_parts));
+  const Int parts = std::max<Int>(1, std::min({lines * t.out[2] * size / least_work, lines, most_parts}));
   const PoolBuffer<T> sums(size * parts);
   std::fill_n(sums.get(), size * parts, T(0));
   parallel_for(parts, 1, [&](Int part, Int end) {

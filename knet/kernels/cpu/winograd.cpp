@@ -189,7 +189,7 @@ const Loops& best() {
 }
 
 constexpr Int least_channels = 32, least_tiles = 4;  // below, the direct product is faster (measured)
-constexpr Int block_tiles = 24;          // at least, that one thread takes
+constexpr Int block_tiles = 24;                      // at least, that one thread takes
 constexpr Int near_weights = 4 << 20;    // bytes of coefficients that a core may read again and again
 constexpr Int group_channels = 32;       // of outputs at a time
 constexpr Int block_bytes = 320 * 1024;  // of coefficients of a thread's tiles: they stay in the second cache

@@ -102,11 +102,12 @@ struct ResNetImpl : nn::Module {
   }
 };
 
-Tensor pictures(const std::vector<std::int64_t>& size) {
+Tensor values(int seed, const std::vector<std::int64_t>& size, double low, double high) {
   std::size_t n = 1;
   for (const auto s : size) n *= static_cast<std::size_t>(s);
-  return image(tensor(bench::uniform(10, n, 0, 1), size));
+  return image(tensor(bench::uniform(seed, n, low, high), size));
 }
+Tensor pictures(const std::vector<std::int64_t>& size) { return values(10, size, 0, 1); }
 
 template <class M, class Make>
 Workload training(std::shared_ptr<M> model, const std::vector<std::int64_t>& size, std::int64_t classes,
@@ -211,15 +212,10 @@ Workload conv_step(const bench::ConvRow& r) {
   struct State {
     Tensor x, w, c;
   };
-  const auto values = [](int seed, const std::vector<std::int64_t>& size, double reach) {
-    std::size_t n = 1;
-    for (const auto e : size) n *= static_cast<std::size_t>(e);
-    return image(tensor(bench::uniform(seed, n, -reach, reach), size));
-  };
   auto s = std::make_shared<State>();
-  s->x = values(1, {r.n, r.in, r.size, r.size}, 1).requires_grad_();
-  s->w = values(2, {r.out, r.in / r.groups, r.window, r.window}, 0.1).requires_grad_();
-  s->c = values(3, {r.n, r.out, r.result(), r.result()}, 1);
+  s->x = values(1, {r.n, r.in, r.size, r.size}, -1, 1).requires_grad_();
+  s->w = values(2, {r.out, r.in / r.groups, r.window, r.window}, -0.1, 0.1).requires_grad_();
+  s->c = values(3, {r.n, r.out, r.result(), r.result()}, -1, 1);
   Workload w;
   w.reset = [] {};
   w.step = [s, r] {

@@ -9,7 +9,7 @@
 namespace knet::cpu_impl {
 
 /// sums[j] = parts[j] + parts[distance + j] + .. for `count` rows of n columns, in double. Rows are read in
-/// order: column after column each number would be another line of the cache.
+/// order: column after column each number would be another line of the cache. `sums` may be the first row.
 template <class T>
 void column_sums(const T* parts, std::int64_t count, std::int64_t distance, std::int64_t n, T* sums) {
   constexpr std::int64_t chunk = 256;

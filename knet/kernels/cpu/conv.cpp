@@ -8,6 +8,7 @@
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
 #include "knet/device/pool.hpp"
+#include "knet/kernels/cpu/column_sums.hpp"
 #include "knet/kernels/cpu/conv_taps.hpp"
 #include "knet/kernels/cpu/cpu_conv.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
@@ -189,9 +190,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   PoolBuffer<T> copy_of(copy_size<T>(ady));
   const Image<const T> dy = channels_last<T>(ady, copy_of);
   if (has_few_channels(s, few_inputs_of_weight)) return conv_few_grad_weight(s, ax, dy.data, dw);
-  if (is_depthwise(s) && x.channel == 1) {
-    return depthwise_weights(x, dy, t, s.n, s.groups, dw);
-  }
+  if (is_depthwise(s) && x.channel == 1) return depthwise_weights(x, dy, t, s.n, s.groups, dw);
   if (s.groups == 1 && rows > 0 && is_matrix(x, t, from)) {
     // The wider side takes whole rows.
     const bool turn = to > from;
@@ -225,9 +224,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
                                 sums.get() + part * size + place_of(group, i));
                  }
                });
-  for (Int p = 1; p < parts; ++p) {
-    for (Int i = 0; i < size; ++i) sums.get()[i] += sums.get()[p * size + i];
-  }
+  if (parts > 1) column_sums(sums.get(), parts, size, size, sums.get());
   parallel_for(s.out_channels, std::max<Int>(1, 16384 / std::max<Int>(1, t.count() * from)),
                [&](Int b, Int e) {
                  for (Int o = b; o < e; ++o) {

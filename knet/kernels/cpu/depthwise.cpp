@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "knet/base/threads.hpp"
+#include "knet/kernels/cpu/column_sums.hpp"
 #include "knet/kernels/cpu/conv_taps.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/gemm.hpp"
@@ -240,9 +241,7 @@ void depthwise_weights(const Image<const T>& x, const Image<const T>& dy, const 
       }
     }
   });
-  for (Int part = 1; part < parts; ++part) {
-    for (Int i = 0; i < size; ++i) sums.get()[i] += sums.get()[part * size + i];
-  }
+  if (parts > 1) column_sums(sums.get(), parts, size, size, sums.get());
   for_taps(t, dw, [&](Int i, Int offset) {
     for (Int c = 0; c < channels; ++c) dw.as<T>()[offset + c * dw.stride[0]] = sums.get()[i * channels + c];
   });

@@ -237,12 +237,13 @@ void window(const Image<const float>& x, Int channels, Int n, Int h0, Int w0, In
   f(copy, size * channels, channels);
 }
 
+Int blocks_of(Int channels) { return (channels + block_channels - 1) / block_channels; }
+
 /// Coefficients of channels at tiles: [points][blocks][tiles][block_channels].
 struct Coefficients {
   Int block, plane;
   Coefficients(Int channels, Int tiles)
-      : block(tiles * block_channels),
-        plane(plane_of((channels + block_channels - 1) / block_channels * block)) {}
+      : block(tiles * block_channels), plane(plane_of(blocks_of(channels) * block)) {}
   Int size() const { return points * plane; }
 };
 
@@ -285,7 +286,7 @@ void outputs(const Grid& g, const float* m, Int plane, Int t0, Int t1, Int c0, I
 
 /// The weights w [out][in][3][3] of a convolution, or (`turned`) of the one that gives its input's gradient,
 /// in chunks of block_channels of its inputs and `group` of its outputs: as many as stay in the second cache
-/// as coefficients [points][plane], within in the product's panels. The chunks of a group lie together.
+/// as coefficients [points][plane], each plane in the product's panels. The chunks of a group lie together.
 struct Weights {
   const float* w;
   Int in;
@@ -300,7 +301,7 @@ struct Weights {
         width(static_cast<Int>(gemm_packed_size<float>(1, 1))),
         group((group_channels + width - 1) / width * width),
         plane(plane_of(std::min(from, block_channels) * group)) {}
-  Int blocks() const { return (from + block_channels - 1) / block_channels; }
+  Int blocks() const { return blocks_of(from); }
   Int groups() const { return (to + group - 1) / group; }
   Int chunk() const { return points * plane; }
   Int size() const { return groups() * blocks() * chunk(); }
@@ -440,7 +441,7 @@ void winograd_grad_weight(const ConvShape& s, const Array& ax, const Array& ady,
       (Coefficients(in, 1).size() + Coefficients(out, 1).size()) * static_cast<Int>(sizeof(float));
   const Int size = tiles_at_once(g.count, tile);
   const PoolBuffer<float> v(Coefficients(in, size).size()), m(Coefficients(out, size).size());
-  const Int in_blocks = (in + block_channels - 1) / block_channels,
+  const Int in_blocks = blocks_of(in),
             piece = out * in_blocks < 4 * group_channels ? group_channels / 2 : group_channels,
             pieces = (out + piece - 1) / piece;
   for (Int t0 = 0; t0 < g.count; t0 += size) {

@@ -55,13 +55,16 @@ Pieces::Piece Pieces::take() {
 namespace detail {
 void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t),
               void* context) {
-  const std::int64_t parts = std::min<std::int64_t>(threads(), grain > 0 ? (n + grain - 1) / grain : n);
+  const int all = threads();
+  const std::int64_t parts = std::min<std::int64_t>(all, grain > 0 ? (n + grain - 1) / grain : n);
   if (parts <= 1) return f(context, 0, n);
   // Cut at multiples of 16 elements where possible, so that pieces do not share cache lines.
   const std::int64_t unit = grain >= 64 ? 16 : 1;
   Pieces pieces((n + unit - 1) / unit, grain / (2 * unit), parts);
+  // Always on the whole team: OpenMP ends threads that the next region has no use for, and starts new ones for
+  // the region after it.
 #ifdef _OPENMP
-#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
+#pragma omp parallel for num_threads(all) schedule(static, 1)
 #endif
   for (std::int64_t p = 0; p < parts; ++p) {
     pieces.run(p, [&](std::int64_t b, std::int64_t e) { f(context, b * unit, std::min(n, e * unit)); });

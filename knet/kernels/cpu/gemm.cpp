@@ -31,7 +31,7 @@ constexpr Int direct_bytes = 32 * 1024;    // b that needs no packing because it
 constexpr Int direct_rows = 4 * max_rows;  // rows of c from which packing b pays
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
-constexpr Int most_double_rows =
+constexpr int most_double_rows =
     HWY_TARGET == HWY_AVX3 ? 4 : 3;       // rows of c up to which two panels fit the registers
 constexpr Int piece_work = 100'000;       // multiply-adds from which a piece of the work pays
 constexpr Int piece_panels = 24;          // for which a is packed
@@ -84,10 +84,10 @@ HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half, [[ma
     micro<T, 1, 2, 2, kMask>(t);
   else if (panels == 2 && rows == 2)
     micro<T, 2, 2, 2, kMask>(t);
-  else if (panels == 2 && rows == 3)
+  else if (panels == 2 && (rows == 3 || most_double_rows == 3))
     micro<T, 3, 2, 2, kMask>(t);
   else if (panels == 2)
-    micro<T, 4, 2, 2, kMask>(t);
+    micro<T, most_double_rows, 2, 2, kMask>(t);
   else if (half)
     micro_for<T, 1, kMask>(rows)(t);
   else

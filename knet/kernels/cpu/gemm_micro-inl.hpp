@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
@@ -35,6 +36,19 @@ namespace knet::cpu_impl::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using Int = std::int64_t;
+
+/// f(0), ..., f(N - 1), the number a constant. Arrays indexed by it become registers; after a pragma that only
+/// unrolls loops they may stay in memory.
+template <class F, int... I>
+HWY_INLINE void unroll(const F& f, std::integer_sequence<int, I...>) {
+  (f(std::integral_constant<int, I>()), ...);
+}
+template <int N, class F>
+HWY_INLINE void unroll(const F& f) {
+  unroll(f, std::make_integer_sequence<int, N>());
+}
+#undef KNET_INLINE
+#define KNET_INLINE __attribute__((always_inline))
 
 template <class T>
 using Tag = hn::ScalableTag<T>;
@@ -266,80 +280,80 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
   constexpr Int N = lanes<T>();
   constexpr int W = NP * NV, last = (NP - 1) * NV;
   V acc[MR][W];
-  KNET_UNROLL
-  for (int i = 0; i < MR; ++i) {
-    KNET_UNROLL
-    for (int j = 0; j < W; ++j) acc[i][j] = hn::Zero(d);
-  }
+  unroll<MR * W>([&](auto i) KNET_INLINE { acc[i / W][i % W] = hn::Zero(d); });
   const Int tail = t.cols - (NP - 1) * panel_width<T>();
-  auto mask0 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, tail)));
-  auto mask1 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, std::max<Int>(tail - N, 0))));
+  const auto mask0 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, tail)));
+  const auto mask1 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, std::max<Int>(tail - N, 0))));
   const Int am = kPacked ? Int{sizeof(T)} : t.am, ak = kPacked ? row_width<T>() * Int{sizeof(T)} : t.ak,
             am3 = 3 * am, bk = t.bk, ps = t.panel_stride;
   const char *p0 = reinterpret_cast<const char*>(t.a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
              *p2 = p0 + (MR > 10 ? 10 * am : 0);
   const T* b = t.b;
   // c is wanted at the end; until then it may come from a far cache.
-  KNET_UNROLL
-  for (int i = 0; i < MR; ++i) hwy::Prefetch(t.c + i * t.cm);
+  unroll<MR>([&](auto i) KNET_INLINE { hwy::Prefetch(t.c + i * t.cm); });
   KNET_UNROLL_K
   for (Int k = t.k; k > 0; --k) {
-    V bv[W];
-    KNET_UNROLL
-    for (int j = 0; j < W; ++j) {
+    const auto b_at = [&](auto j) KNET_INLINE {
       const T* p = b + (j / NV) * ps + (j % NV) * N;
-      if constexpr (kMask) {
-        bv[j] = j < last ? hn::LoadU(d, p) : hn::MaskedLoad(j == last ? mask0 : mask1, d, p);
+      if constexpr (kMask && j >= last) {
+        return hn::MaskedLoad(j == last ? mask0 : mask1, d, p);
       } else {
-        bv[j] = hn::LoadU(d, p);
+        return hn::LoadU(d, p);
       }
-    }
-    KNET_UNROLL
-    for (int i = 0; i < MR; ++i) {
+    };
+    const auto a_at = [&](auto i) KNET_INLINE {
       const char* p = kPacked || i < 5 ? p0 : i < 10 ? p1 : p2;
-      const int r = kPacked ? 5 : i % 5;
+      constexpr int r = kPacked ? 5 : i % 5;
       const T* x = reinterpret_cast<const T*>(r == 5   ? p + i * am
                                               : r == 0 ? p
                                               : r == 1 ? p + am
                                               : r == 2 ? p + 2 * am
                                               : r == 3 ? p + am3
                                                        : p + 4 * am);
-      const V av = hn::Set(d, *x);
-      KNET_UNROLL
-      for (int j = 0; j < W; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
+      return hn::Set(d, *x);
+    };
+    // The shorter side waits in registers.
+    if constexpr (MR < W) {
+      V av[MR];
+      unroll<MR>([&](auto i) KNET_INLINE { av[i] = a_at(i); });
+      unroll<W>([&](auto j) KNET_INLINE {
+        const V bv = b_at(j);
+        unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::MulAdd(av[i], bv, acc[i][j]); });
+      });
+    } else {
+      V bv[W];
+      unroll<W>([&](auto j) KNET_INLINE { bv[j] = b_at(j); });
+      unroll<MR>([&](auto i) KNET_INLINE {
+        const V av = a_at(i);
+        unroll<W>([&](auto j) KNET_INLINE { acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]); });
+      });
     }
     p0 += ak;
     if constexpr (!kPacked && MR > 5) p1 += ak;
     if constexpr (!kPacked && MR > 10) p2 += ak;
     b += bk;
   }
-  KNET_UNROLL
-  for (int j = 0; j < W; ++j) {
+  unroll<W>([&](auto j) KNET_INLINE {
     const Int col = (j / NV) * panel_width<T>() + (j % NV) * N, left = t.cols - col;
     if (left < N) {
       if (left <= 0) return;
       HWY_ALIGN T sums[MR * lanes<T>()];
-      KNET_UNROLL
-      for (int i = 0; i < MR; ++i) hn::Store(acc[i][j], d, sums + i * N);
+      unroll<MR>([&](auto i) KNET_INLINE { hn::Store(acc[i][j], d, sums + i * N); });
       return store_part(t, sums, MR, col, left);
     }
     T* c = t.c + col;
     if (t.add) {
-      KNET_UNROLL
-      for (int i = 0; i < MR; ++i) acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, c + i * t.cm));
+      unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, c + i * t.cm)); });
     }
     if (t.bias) {
       const V bias = hn::LoadU(d, t.bias + col);
-      KNET_UNROLL
-      for (int i = 0; i < MR; ++i) acc[i][j] = hn::Add(acc[i][j], bias);
+      unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], bias); });
     }
     if (t.relu) {
-      KNET_UNROLL
-      for (int i = 0; i < MR; ++i) acc[i][j] = relu(d, acc[i][j]);
+      unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = relu(d, acc[i][j]); });
     }
-    KNET_UNROLL
-    for (int i = 0; i < MR; ++i) hn::StoreU(acc[i][j], d, c + i * t.cm);
-  }
+    unroll<MR>([&](auto i) KNET_INLINE { hn::StoreU(acc[i][j], d, c + i * t.cm); });
+  });
 }
 
 template <class T>

@@ -25,7 +25,7 @@ if [ -n "$lib" ]; then
 else
   archive=$(find "$build" -name 'libknet.a' -print -quit 2>/dev/null || true)
   [ -n "$archive" ] || fail "no libknet.so or libknet.a in $build; build the library first"
-  "$cxx" -shared -fopenmp -o "$work/libknet.so" -Wl,--whole-archive "$archive" -Wl,--no-whole-archive 2>"$work/log" ||
+  "$cxx" -shared -pthread -o "$work/libknet.so" -Wl,--whole-archive "$archive" -Wl,--no-whole-archive 2>"$work/log" ||
     fail "$archive can't be made a shared library (configure with -DBUILD_SHARED_LIBS=ON): $(tail -1 "$work/log")"
 fi
 strip --strip-unneeded "$work/libknet.so"

@@ -1,6 +1,7 @@
-// One pool of threads for all kernels (OpenMP). Small work stays on the calling thread; nobody else's thread
-// count is changed. Large work is cut into pieces that threads take as they get on: a core may be slower than
-// its neighbour, or run somebody else's program too.
+// One pool of threads for all kernels. Small work stays on the calling thread. Large work is cut into pieces
+// that threads take as they get on: a core may be slower than its neighbour, or run somebody else's program
+// too. When several threads of a program call kernels at the same time, one of them has the pool and the
+// others work alone.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -8,7 +9,9 @@
 
 namespace knet {
 
-/// Threads a kernel may use; at start OMP_NUM_THREADS or the number of cores.
+/// Threads a kernel may use; at start OMP_NUM_THREADS or the number of processors that the process may use.
+/// With OMP_PROC_BIND=true (or close, or spread) each stays on a processor of its own, the one that first
+/// calls a large kernel too.
 int threads();
 /// Sets it; n < 1 is a ValueError.
 void set_threads(int n);

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "knet/autograd/tape.hpp"
+#include "knet/base/all_threads.hpp"
 #include "knet/base/dispatch.hpp"
 #include "knet/base/text.hpp"
 #include "knet/device/pool.hpp"
@@ -64,6 +66,7 @@ struct Plan::State {
   Tensor memory;
   std::byte* base;
   mutable memory::Reserve reserve;
+  int first_runs = 2;  ///< still to come
   std::vector<std::byte*> inputs, outputs;  // where they are now
 
   explicit State(std::shared_ptr<const Shared> s)
@@ -118,6 +121,9 @@ struct Plan::State {
   }
   void run() {
     const memory::Reserve::Use use(reserve);
+    // Every thread has its room before the calls that must not ask for any.
+    std::optional<AllThreads> all;
+    if (first_runs > 0) all.emplace(), --first_runs;
     // Packed weights are the cpu table's own; who watches sees its calls all the same.
     const Kernels& k = tape::watched() ? kernels(cpu) : cpu_kernels();
     const std::vector<Call>& calls = shared->program.calls;

@@ -2,8 +2,11 @@
 #include "knet/base/threads.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -11,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "knet/base/all_threads.hpp"
 #include "knet/base/error.hpp"
 
 using namespace knet;
@@ -111,7 +115,6 @@ TEST_F(Threads, OneThreadMeansTheCallersThread) {
   EXPECT_EQ(calls, 1);
 }
 
-#ifdef _OPENMP
 TEST_F(Threads, PartsRunAtTheSameTime) {
   set_threads(2);
   std::atomic<int> arrived{0};
@@ -137,7 +140,71 @@ TEST_F(Threads, NestedWorkDoesNotMultiplyThreads) {
   EXPECT_EQ(seen, 2);
   EXPECT_EQ(inner, 2);
 }
-#endif
+
+/// On how many threads the parts of a job run.
+std::size_t threads_of_a_job(int parts) {
+  std::mutex m;
+  std::set<std::thread::id> ids;
+  parallel_for(parts, 1, [&](std::int64_t, std::int64_t) {
+    std::lock_guard lock(m);
+    ids.insert(std::this_thread::get_id());
+  });
+  return ids.size();
+}
+TEST_F(Threads, AllTakePartWhereTheyAreWaitedFor) {
+  const AllThreads all;
+  for (int t : {2, 5, 3}) {
+    set_threads(t);
+    for (int i = 0; i < 50; ++i) ASSERT_EQ(threads_of_a_job(t), static_cast<std::size_t>(t));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // they fall asleep
+    EXPECT_EQ(threads_of_a_job(t), static_cast<std::size_t>(t));
+  }
+}
+
+TEST_F(Threads, WhoFindsThePoolBusyWorksAlone) {
+  set_threads(2);
+  std::atomic<bool> began{false}, done{false};
+  std::thread other([&] {
+    while (!began) std::this_thread::yield();
+    EXPECT_EQ(threads_of_a_job(2), 1u);
+    done = true;
+  });
+  // Ends only when the other's job has ended.
+  parallel_for(2, 1, [&](std::int64_t, std::int64_t) {
+    began = true;
+    while (!done) std::this_thread::yield();
+  });
+  other.join();
+}
+
+TEST_F(Threads, ManyCallersEachGetTheirOwnWorkDone) {
+  set_threads(3);
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([c] {
+      for (int i = 0; i < 300; ++i) {
+        const std::int64_t n = 100 + 10 * c + i;
+        std::atomic<std::int64_t> sum{0};
+        parallel_for(n, 7, [&](std::int64_t a, std::int64_t b) {
+          for (; a < b; ++a) sum += a;
+        });
+        ASSERT_EQ(sum, n * (n - 1) / 2);
+      }
+    });
+  }
+  for (auto& t : callers) t.join();
+}
+
+TEST_F(Threads, AChildProcessHasThreadsOfItsOwn) {
+  set_threads(2);
+  const AllThreads all;
+  EXPECT_EQ(threads_of_a_job(2), 2u);
+  const pid_t child = fork();
+  if (child == 0) _exit(threads_of_a_job(2) == 2 ? 0 : 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
 
 TEST_F(Threads, TheSettingIsChecked) {
   set_threads(5);

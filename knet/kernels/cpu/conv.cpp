@@ -21,8 +21,13 @@ namespace {
 constexpr Int block_elements = 40'000;  // of gathered inputs: they stay in the second cache
 // Up to so many input channels reading them in place beats gathering them (measured), in the gradient of the
 // weights as well.
-constexpr Int few_inputs = 24, few_inputs_of_weight = 4;
+constexpr Int few_inputs = 24, few_inputs_of_weight = 4, few_inputs_of_group = 32;
 constexpr Int min_rows = 24, max_rows = 512;  // of one block
+
+/// Does conv_few take it? A group is always few beside gathering its channels from among those of all groups.
+bool reads_in_place(const ConvShape& s, Int most_inputs) {
+  return !is_depthwise(s) && has_few_channels(s, s.groups > 1 ? few_inputs_of_group : most_inputs);
+}
 
 /// Rows [r0, r1) of the matrix of inputs: for every tap the channels from c0.
 template <class T>
@@ -189,7 +194,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   const Image<const T> x = image<const T>(ax);
   PoolBuffer<T> copy_of(copy_size<T>(ady));
   const Image<const T> dy = channels_last<T>(ady, copy_of);
-  if (has_few_channels(s, few_inputs_of_weight)) return conv_few_grad_weight(s, ax, dy.data, dw);
+  if (reads_in_place(s, few_inputs_of_weight)) return conv_few_grad_weight(s, ax, dy.data, dw);
   if (is_depthwise(s) && x.channel == 1) return depthwise_weights(x, dy, t, s.n, s.groups, dw);
   if (s.groups == 1 && rows > 0 && is_matrix(x, t, from)) {
     // The wider side takes whole rows.
@@ -341,7 +346,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
   }
   if (pays_spread(s) && dy.channels_last(s.out_channels)) return spread(s, dy, w, to);
   if (const ConvShape r = reversed(s);
-      whole && has_few_channels(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
+      whole && reads_in_place(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
     return conv_few(r, ady, turned<T>(w), dx, {});
   bool every = true;  // phase has taps
   for (int d = 0; d < 3; ++d) every = every && (s.kernel[d] >= s.stride[d] && s.dilation[d] == 1);
@@ -366,7 +371,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
 }  // namespace
 
 void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
-  if (has_few_channels(s, few_inputs)) return conv_few(s, ax, w, ay, e);
+  if (reads_in_place(s, few_inputs)) return conv_few(s, ax, w, ay, e);
   if (has_winograd(s, w)) return winograd_conv(s, ax, w, false, ay, e);
   dispatch_float("conv", ax.dtype, [&]<class T>(type<T>) {
     const Image<const T> x = image<const T>(ax);
@@ -380,7 +385,7 @@ void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, 
 }
 
 PackedForm conv_form(const ConvShape& s, const Array& w) {
-  if (s.groups > 1 || has_few_channels(s, few_inputs)) return {};
+  if (s.groups > 1 || reads_in_place(s, few_inputs)) return {};
   const std::size_t size = size_of(w.dtype);
   if (has_winograd(s, w)) {
     const Int n = winograd_size(s);

@@ -194,8 +194,8 @@ void weight(const Line<T>& l, Int vectors) {
                           : weight_of<T, 3, 4, 1>(l, 0);
   } else if (vectors == 1)
     weight_of<T, 1, 25, 12, 9, 5, 3, 1>(l, 0);
-  else if (vectors == 2)
-    weight_of<T, 2, 12, 9, 5, 3, 1>(l, 0);
+  else if (vectors == 2)  // kernels of 5 x 5 are whole numbers of the first, of 3 x 3 of the second
+    l.taps % 5 == 0 ? weight_of<T, 2, 12, 5, 3, 1>(l, 0) : weight_of<T, 2, 12, 6, 3, 1>(l, 0);
   else
     weight_of<T, 3, 8, 4, 1>(l, 0);
 }
@@ -233,13 +233,25 @@ struct Table<double> {
   static auto weight() { return best().weight_f64; }
 };
 
-/// The images with their padding, channels last, and where the taps are.
+/// Groups whose outputs fill a vector together are one, with zeros among its weights.
+struct Groups {
+  Int count, parts;     ///< of the groups that remain; so many given ones in each
+  Int inputs, outputs;  ///< channels of one
+  Int inputs_of_part, outputs_of_part;
+  Groups(const ConvShape& s, Int lanes)
+      : parts(1), inputs_of_part(s.in_channels / s.groups), outputs_of_part(s.out_channels / s.groups) {
+    while (2 * parts * outputs_of_part <= lanes && s.groups % (2 * parts) == 0) parts *= 2;
+    count = s.groups / parts, inputs = inputs_of_part * parts, outputs = outputs_of_part * parts;
+  }
+};
+
+/// The images with their padding, group by group, channels last, and where the taps are.
 template <class T>
 class Padded {
  public:
-  Padded(const ConvShape& s, const Array& x) : s_(s), copy_(copy_elements(s, x)) {
+  Padded(const ConvShape& s, const Groups& g, const Array& x) : s_(s), g_(g), copy_(copy_elements(s, x)) {
     for (int d = 0; d < 3; ++d) size_[d] = extent(s, d);
-    const Int c = s.in_channels;
+    const Int c = g.inputs;
     for (Int i = 0; i < s.kernel[0]; ++i) {
       for (Int j = 0; j < s.kernel[1]; ++j) {
         for (Int k = 0; k < s.kernel[2]; ++k) {
@@ -257,15 +269,20 @@ class Padded {
     data_ = copy_.get();
     const Image<const T> from = image<const T>(x);
     const Int planes = size_[0] * size_[1], line = size_[2] * c;
-    parallel_for(s.n * planes, std::max<Int>(1, 16384 / line), [&](Int b, Int e) {
-      for (; b < e; ++b)
-        copy_line(from, b / planes, b % planes / size_[1], b % size_[1], copy_.get() + b * line);
+    parallel_for(s.n * planes, std::max<Int>(1, 16384 / (g.count * line)), [&](Int b, Int e) {
+      for (; b < e; ++b) {
+        const Int n = b / planes, plane = b % planes;
+        for (Int group = 0; group < g.count; ++group) {
+          copy_line(from, n, group * c, plane / size_[1], plane % size_[1],
+                    copy_.get() + ((n * g.count + group) * planes + plane) * line);
+        }
+      }
     });
   }
-  /// What the first tap of output line (n, d, h) reads.
-  const T* line(Int n, Int d, Int h) const {
+  /// What the first tap of output line (d, h) reads; `image` counts the groups of all images.
+  const T* line(Int image, Int d, Int h) const {
     return data_ +
-           ((n * size_[0] + d * s_.stride[0]) * size_[1] + h * s_.stride[1]) * size_[2] * s_.in_channels;
+           ((image * size_[0] + d * s_.stride[0]) * size_[1] + h * s_.stride[1]) * size_[2] * g_.inputs;
   }
 
   std::vector<Int, memory::Allocator<Int>> offset;
@@ -276,29 +293,35 @@ class Padded {
     return (s.out[d] - 1) * s.stride[d] + (s.kernel[d] - 1) * s.dilation[d] + 1;
   }
   static Int copy_elements(const ConvShape& s, const Array& x) {
-    bool same = image<const T>(x).channels_last(s.in_channels);
+    bool same = s.groups == 1 && image<const T>(x).channels_last(s.in_channels);
     Int n = s.n * s.in_channels;
     for (int d = 0; d < 3; ++d) same = same && s.pad[d] == 0 && extent(s, d) == s.in[d], n *= extent(s, d);
     return same ? 0 : n;
   }
-  void copy_line(const Image<const T>& x, Int n, Int d, Int h, T* out) const {
-    const Int c = s_.in_channels;
+  void copy_line(const Image<const T>& x, Int n, Int first, Int d, Int h, T* out) const {
+    const Int c = g_.inputs;
     d -= s_.pad[0], h -= s_.pad[1];
     if (d < 0 || d >= x.size[0] || h < 0 || h >= x.size[1]) {
       std::fill_n(out, size_[2] * c, T(0));
       return;
     }
-    const T* line = x.data + n * x.image + d * x.at[0] + h * x.at[1];
+    const T* line = x.data + n * x.image + d * x.at[0] + h * x.at[1] + first * x.channel;
     const Int low = std::min(s_.pad[2], size_[2]),
               high = std::clamp(x.size[2] + s_.pad[2], low, size_[2]);  // between them there are inputs
     out = std::fill_n(out, low * c, T(0));
-    for (Int w = low; w < high; ++w) {
-      for (Int i = 0; i < c; ++i) *out++ = line[(w - s_.pad[2]) * x.at[2] + i * x.channel];
+    for (Int w = low; w < high; ++w, out += c) {
+      const T* from = line + (w - s_.pad[2]) * x.at[2];
+      if (x.channel == 1 && c >= 8) {
+        std::copy_n(from, c, out);
+      } else {
+        for (Int i = 0; i < c; ++i) out[i] = from[i * x.channel];
+      }
     }
     std::fill_n(out, (size_[2] - high) * c, T(0));
   }
 
   const ConvShape& s_;
+  const Groups& g_;
   Int size_[3];
   PoolBuffer<T> copy_;
   const T* data_;
@@ -316,15 +339,20 @@ struct Panels {
   }
 };
 
-/// f(offset of output channel o and input channel c, tap) in w.
+/// f(offset in w, tap) for all weights of output `o` of a group; taps count all inputs of the group. In a
+/// kernel that is turned around (see conv.cpp) the given groups follow each other along the inputs.
 template <class F>
-void for_weights(const ConvShape& s, const Array& w, Int o, const F& f) {
-  Int tap = 0;
+void for_weights(const ConvShape& s, const Groups& g, const Array& w, Int group, Int o, const F& f) {
+  const Int in_group = o / g.outputs_of_part, part = group * g.parts + in_group;
+  const Int step =
+      w.size[0] == s.out_channels ? g.outputs_of_part * w.stride[0] : g.inputs_of_part * w.stride[1];
+  const Int base = part * step + o % g.outputs_of_part * w.stride[0];
+  Int tap = in_group * g.inputs_of_part;
   for (Int i = 0; i < s.kernel[0]; ++i) {
     for (Int j = 0; j < s.kernel[1]; ++j) {
-      for (Int k = 0; k < s.kernel[2]; ++k) {
-        for (Int c = 0; c < s.in_channels; ++c)
-          f(o * w.stride[0] + c * w.stride[1] + i * w.stride[2] + j * w.stride[3] + k * w.stride[4], tap++);
+      for (Int k = 0; k < s.kernel[2]; ++k, tap += g.inputs) {
+        const Int at = base + i * w.stride[2] + j * w.stride[3] + k * w.stride[4];
+        for (Int c = 0; c < g.inputs_of_part; ++c) f(at + c * w.stride[1], tap + c);
       }
     }
   }
@@ -332,86 +360,102 @@ void for_weights(const ConvShape& s, const Array& w, Int o, const F& f) {
 
 template <class T>
 void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
-  const Padded<T> x(s, ax);
-  const Panels<T> panels(s.out_channels);
+  const Groups g(s, Table<T>::lanes());
+  const Padded<T> x(s, g, ax);
+  const Panels<T> panels(g.outputs);
   const Int taps = static_cast<Int>(x.offset.size()), size = panels.count * panels.width;
-  const PoolBuffer<T> weights(taps * size), bias(size);
-  std::fill_n(weights.get(), taps * size, T(0));
-  std::fill_n(bias.get(), size, T(0));
-  if (e.bias) std::copy_n(static_cast<const T*>(e.bias), s.out_channels, bias.get());
-  for (Int o = 0; o < s.out_channels; ++o) {
-    T* const to = weights.get() + o / panels.width * panels.width * taps + o % panels.width;
-    for_weights(s, w, o, [&](Int offset, Int tap) { to[tap * panels.width] = w.as<const T>()[offset]; });
+  const PoolBuffer<T> weights(g.count * taps * size), bias(g.count * size);
+  std::fill_n(weights.get(), g.count * taps * size, T(0));
+  std::fill_n(bias.get(), g.count * size, T(0));
+  for (Int group = 0; group < g.count; ++group) {
+    if (e.bias)
+      std::copy_n(static_cast<const T*>(e.bias) + group * g.outputs, g.outputs, bias.get() + group * size);
+    for (Int o = 0; o < g.outputs; ++o) {
+      T* const to =
+          weights.get() + group * taps * size + o / panels.width * panels.width * taps + o % panels.width;
+      for_weights(s, g, w, group, o,
+                  [&](Int offset, Int tap) { to[tap * panels.width] = w.as<const T>()[offset]; });
+    }
   }
   const auto forward = Table<T>::forward();
-  const Int lines = s.out[0] * s.out[1], work = s.out[2] * taps * s.out_channels;
-  parallel_for(s.n * lines, std::max<Int>(1, 200'000 / std::max<Int>(1, work)), [&](Int b, Int end) {
-    for (; b < end; ++b) {
-      T* const y = ay.as<T>() + b * s.out[2] * s.out_channels;
-      for (Int p = 0; p < panels.count; ++p) {
-        const Int first = p * panels.width;
-        forward({x.line(b / lines, b % lines / s.out[1], b % s.out[1]), s.stride[2] * s.in_channels,
-                 x.offset.data(), taps, s.out[2], y + first, s.out_channels,
-                 std::min(panels.width, s.out_channels - first), weights.get() + first * taps,
-                 bias.get() + first, e.activation == Unary::relu},
-                panels.vectors);
-      }
-      if (e.activation != Unary::identity && e.activation != Unary::relu)
-        apply_activation(e.activation, e.alpha, y, 1, s.out[2] * s.out_channels, s.out[2] * s.out_channels);
-    }
-  });
+  const Int lines = s.out[0] * s.out[1], work = s.out[2] * taps * g.outputs;
+  parallel_for(
+      s.n * g.count * lines, std::max<Int>(1, 200'000 / std::max<Int>(1, work)), [&](Int b, Int end) {
+        for (; b < end; ++b) {
+          const Int image = b / lines, group = image % g.count;
+          T* const y = ay.as<T>() + (image / g.count * lines + b % lines) * s.out[2] * s.out_channels +
+                       group * g.outputs;
+          for (Int p = 0; p < panels.count; ++p) {
+            const Int first = p * panels.width;
+            forward({x.line(image, b % lines / s.out[1], b % s.out[1]), s.stride[2] * g.inputs,
+                     x.offset.data(), taps, s.out[2], y + first, s.out_channels,
+                     std::min(panels.width, g.outputs - first), weights.get() + (group * size + first) * taps,
+                     bias.get() + group * size + first, e.activation == Unary::relu},
+                    panels.vectors);
+          }
+          if (e.activation != Unary::identity && e.activation != Unary::relu)
+            apply_activation(e.activation, e.alpha, y, s.out[2], g.outputs, s.out_channels);
+        }
+      });
 }
 
 // `dy` has its channels last. The images are cut into parts by their number alone: the same bits for any
 // number of threads.
 template <class T>
 void conv_grad_weight(const ConvShape& s, const Array& ax, const T* dy, const Array& dw) {
-  const Padded<T> x(s, ax);
-  const Panels<T> panels(s.out_channels);
-  const Int taps = static_cast<Int>(x.offset.size()), size = taps * panels.count * panels.width;
+  const Groups g(s, Table<T>::lanes());
+  const Padded<T> x(s, g, ax);
+  const Panels<T> panels(g.outputs);
+  const Int taps = static_cast<Int>(x.offset.size()), size = taps * panels.count * panels.width,
+            all = g.count * size;
   const Int lines = s.n * s.out[0] * s.out[1], parts = std::clamp<Int>(lines / 16, 1, 32);
-  const PoolBuffer<T> sums(size * parts);
-  std::fill_n(sums.get(), size * parts, T(0));
+  const PoolBuffer<T> sums(all * parts);
+  std::fill_n(sums.get(), all * parts, T(0));
   const auto weight = Table<T>::weight();
-  const Int work = lines * s.out[2] * taps * s.out_channels;
-  parallel_for(parts, work < 400'000 ? parts : 1, [&](Int b, Int end) {
+  const Int work = lines * s.out[2] * taps * g.outputs * g.count, tasks = g.count * parts;
+  parallel_for(tasks, work < 400'000 ? tasks : 1, [&](Int b, Int end) {
     for (; b < end; ++b) {
+      const Int group = b % g.count, part = b / g.count, plane = s.out[0] * s.out[1];
       for (Int p = 0; p < panels.count; ++p) {
         const Int first = p * panels.width;
-        for (Int line = lines * b / parts; line < lines * (b + 1) / parts; ++line) {
-          const Int plane = s.out[0] * s.out[1];
-          weight(
-              {x.line(line / plane, line % plane / s.out[1], line % s.out[1]), s.stride[2] * s.in_channels,
-               x.offset.data(), taps, s.out[2], const_cast<T*>(dy) + line * s.out[2] * s.out_channels + first,
-               s.out_channels, std::min(panels.width, s.out_channels - first),
-               sums.get() + b * size + first * taps, nullptr},
-              panels.vectors);
+        for (Int line = lines * part / parts; line < lines * (part + 1) / parts; ++line) {
+          weight({x.line(line / plane * g.count + group, line % plane / s.out[1], line % s.out[1]),
+                  s.stride[2] * g.inputs, x.offset.data(), taps, s.out[2],
+                  const_cast<T*>(dy) + line * s.out[2] * s.out_channels + group * g.outputs + first,
+                  s.out_channels, std::min(panels.width, g.outputs - first),
+                  sums.get() + b * size + first * taps, nullptr},
+                 panels.vectors);
         }
       }
     }
   });
   for (Int p = 1; p < parts; ++p) {
-    for (Int i = 0; i < size; ++i) sums.get()[i] += sums.get()[p * size + i];
+    for (Int i = 0; i < all; ++i) sums.get()[i] += sums.get()[p * all + i];
   }
   for (Int o = 0; o < s.out_channels; ++o) {
-    const T* const from = sums.get() + o / panels.width * panels.width * taps + o % panels.width;
-    for_weights(s, dw, o, [&](Int offset, Int tap) { dw.as<T>()[offset] = from[tap * panels.width]; });
+    const Int group = o / g.outputs, of_group = o % g.outputs;
+    const T* const from =
+        sums.get() + group * size + of_group / panels.width * panels.width * taps + of_group % panels.width;
+    for_weights(s, g, dw, group, of_group,
+                [&](Int offset, Int tap) { dw.as<T>()[offset] = from[tap * panels.width]; });
   }
 }
 
 }  // namespace few
 
 bool has_few_channels(const ConvShape& s, std::int64_t most_inputs) {
-  std::int64_t taps = s.in_channels;
+  std::int64_t taps = s.in_channels / s.groups;
+  const bool few = taps <= most_inputs && s.out_channels >= 4;
   for (int d = 0; d < 3; ++d) {
     taps *= s.kernel[d];
     if (s.out[d] == 0) return false;
   }
-  return s.groups == 1 && s.in_channels <= most_inputs && s.out_channels >= 4 && taps <= 512 && s.n > 0;
+  return few && taps <= 512 && s.n > 0;
 }
 void conv_few(const ConvShape& s, const Array& x, const Array& w, const Array& y, const Epilogue& e) {
   const few::Panels<float> panels(s.out_channels);
-  if (x.dtype == f32 && has_planar(s, panels.count * panels.width)) return conv_planar(s, x, w, y, e);
+  if (x.dtype == f32 && s.groups == 1 && has_planar(s, panels.count * panels.width))
+    return conv_planar(s, x, w, y, e);
   dispatch_float("conv", x.dtype, [&]<class T>(type<T>) { few::conv<T>(s, x, w, y, e); });
 }
 void conv_few_grad_weight(const ConvShape& s, const Array& x, const void* dy, const Array& dw) {

@@ -37,8 +37,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Int = std::int64_t;
 
-/// f(0), ..., f(N - 1), the number a constant. Arrays indexed by it become registers; after a pragma that only
-/// unrolls loops they may stay in memory.
+/// f(0), ..., f(N - 1), the number a constant. Arrays indexed by it become registers; after a pragma that
+/// only unrolls loops they may stay in memory.
 template <class F, int... I>
 HWY_INLINE void unroll(const F& f, std::integer_sequence<int, I...>) {
   (f(std::integral_constant<int, I>()), ...);

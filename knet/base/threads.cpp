@@ -25,23 +25,28 @@
 namespace knet {
 namespace {
 
+constexpr int most_parts = 1024;
+
 thread_local int alone = 0;    // how many OneThreads live on this thread
 thread_local int patient = 0;  // how many AllThreads do
 thread_local bool in_job = false;
 
-/// The processors that this process may use.
-std::vector<int> processors() {
-  std::vector<int> r;
+/// The processors that this process may use, as it was before a thread was bound to one.
+const std::vector<int>& processors() {
+  static const std::vector<int> found = [] {
+    std::vector<int> r;
 #ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    for (int i = 0; i < CPU_SETSIZE; ++i) {
-      if (CPU_ISSET(i, &set)) r.push_back(i);
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+      for (int i = 0; i < CPU_SETSIZE; ++i) {
+        if (CPU_ISSET(i, &set)) r.push_back(i);
+      }
     }
-  }
 #endif
-  if (r.empty()) r.resize(std::max(1u, std::thread::hardware_concurrency()), -1);
-  return r;
+    if (r.empty()) r.resize(std::max(1u, std::thread::hardware_concurrency()), -1);
+    return r;
+  }();
+  return found;
 }
 
 int default_threads() {
@@ -73,77 +78,74 @@ class Pool {
   bool run(int parts, void (*f)(void*, int), void* context) noexcept {
     if (busy_.test_and_set(std::memory_order_acquire)) return false;
     start(parts);
-    f_ = f, context_ = context;
-    const std::uint32_t ticket = ++ticket_;
-    // Sequentially consistent, as in sleep(): either a thread sees the job, or it is seen asleep.
-    gate_.store(std::uint64_t{ticket} << 32 | static_cast<std::uint64_t>(parts) << 16 | is_open);
     const int there = std::min(parts, static_cast<int>(workers_.size()) + 1);
-    for (int i = 1; i < there; ++i) {
-      if (auto& asleep = workers_[static_cast<std::size_t>(i - 1)]->asleep; asleep.load()) {
-        asleep.store(0);
-        asleep.notify_one();
-      }
-    }
+    f_ = f, context_ = context, there_ = there;
+    const std::uint32_t ticket = ++ticket_;
+    gate_.store(std::uint64_t{ticket} << 32 | static_cast<std::uint64_t>(parts));
+    wake(0, there);
     in_job = true;
     f(context, 0);
     for (int i = 1; i < parts; ++i) {
       if (i < there) {
-        Worker& w = *workers_[static_cast<std::size_t>(i - 1)];
+        Worker& w = worker(i);
         if (patient > 0) until([&] { return w.begun.load(std::memory_order_relaxed) == ticket; });
         if (!w.begin(ticket)) continue;
       }
       f(context, i);
     }
     in_job = false;
-    gate_.fetch_and(~is_open, std::memory_order_relaxed);
-    until([&] { return (gate_.load(std::memory_order_acquire) & inside) == 0; });
+    gate_.store(std::uint64_t{ticket} << 32);
+    for (int i = 1; i < there; ++i) until([&w = worker(i)] { return !w.inside.load(); });
     busy_.clear(std::memory_order_release);
     return true;
   }
 
  private:
+  // A cache line for each, so that beginning and ending costs a thread no more when there are many.
   struct alignas(64) Worker {
     std::atomic<std::uint32_t> asleep{0};
-    std::atomic<std::uint32_t> begun{0};  ///< the last job of which somebody has begun this thread's part
+    std::atomic<std::uint32_t> begun{0};   ///< the last job of which somebody has begun this thread's part
+    std::atomic<std::uint32_t> inside{0};  ///< may read f_ and context_
 
     bool begin(std::uint32_t ticket) {
       return begun.load(std::memory_order_relaxed) != ticket &&
              begun.exchange(ticket, std::memory_order_relaxed) != ticket;
     }
   };
-  // The gate: number of the job, its parts, whether it may be entered, and how many threads are inside.
-  static constexpr std::uint64_t is_open = 1 << 15, inside = is_open - 1;
+  // The gate: the number of the job and how many parts it has; none when it is closed.
   static std::uint32_t ticket_of(std::uint64_t gate) { return static_cast<std::uint32_t>(gate >> 32); }
-  static bool wants(std::uint64_t gate, int part) {
-    return (gate & is_open) && part < static_cast<int>(gate >> 16 & 0xffff);
-  }
+  static int parts_of(std::uint64_t gate) { return static_cast<int>(gate & 0xffff); }
+  Worker& worker(int part) { return *workers_[static_cast<std::size_t>(part - 1)]; }
 
   /// Has threads for so many parts, where the system grants them.
   void start(int parts) {
     if (static_cast<int>(workers_.size()) + 1 >= parts) return;
-    const std::vector<int> cpus = processors();
-    if (workers_.empty()) bind(cpus, 0);
+    if (workers_.empty()) {
+      bind(0);
+      workers_.reserve(most_parts);  // other threads read it
+    }
     try {
       for (int i = static_cast<int>(workers_.size()) + 1; i < parts; ++i) {
         auto w = std::make_unique<Worker>();
-        std::thread([this, i, cpus, &worker = *w] {
-          bind(cpus, i);
-          serve(i, worker);
+        std::thread([this, i, &me = *w] {
+          bind(i);
+          serve(i, me);
         }).detach();
         workers_.push_back(std::move(w));
       }
     } catch (const std::system_error&) {
       // The caller does what nobody else does.
     }
-    may_spin_.store(workers_.size() < cpus.size(), std::memory_order_relaxed);
+    may_spin_.store(workers_.size() < processors().size(), std::memory_order_relaxed);
   }
   /// Where the user asks for it as OpenMP's users do.
-  static void bind([[maybe_unused]] const std::vector<int>& cpus, [[maybe_unused]] int thread) {
+  static void bind([[maybe_unused]] int thread) {
 #ifdef __linux__
     const char* text = std::getenv("OMP_PROC_BIND");
     if (!text || (std::string_view(text) != "true" && std::string_view(text) != "close" &&
                   std::string_view(text) != "spread"))
       return;
+    const std::vector<int>& cpus = processors();
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(static_cast<std::size_t>(cpus[static_cast<std::size_t>(thread) % cpus.size()]), &set);
@@ -151,28 +153,37 @@ class Pool {
 #endif
   }
 
+  /// Every thread wakes two more, so that a job of many parts begins soon.
+  void wake(int part, int there) {
+    for (int i = 2 * part + 1; i <= 2 * part + 2 && i < there; ++i) {
+      if (auto& asleep = worker(i).asleep; asleep.load() && asleep.exchange(0)) asleep.notify_one();
+    }
+  }
   void serve(int part, Worker& me) noexcept {
     in_job = true;
     for (std::uint32_t last = 0;;) {
-      std::uint64_t gate = next(part, last, me);
+      next(part, last, me);
+      // As in sleeping: sequentially consistent, so that either this thread sees that the gate has closed, or
+      // who closed it sees this thread inside.
+      me.inside.store(1);
+      const std::uint64_t gate = gate_.load();
       last = ticket_of(gate);
-      bool entered = false;
-      while (!entered && ticket_of(gate) == last && (gate & is_open))
-        entered = gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire);
-      if (!entered) continue;
-      if (me.begin(last)) f_(context_, part);
-      gate_.fetch_sub(1, std::memory_order_release);
+      if (part < parts_of(gate)) {
+        wake(part, there_);
+        if (me.begin(last)) f_(context_, part);
+      }
+      me.inside.store(0, std::memory_order_release);
     }
   }
   /// Waits for a job later than `last` that wants this part: for a while with open eyes, since in training
   /// one job follows another.
-  std::uint64_t next(int part, std::uint32_t last, Worker& me) {
+  void next(int part, std::uint32_t last, Worker& me) {
     using Clock = std::chrono::steady_clock;
-    constexpr std::chrono::microseconds awake{300};
-    const auto here = [&](std::uint64_t gate) { return ticket_of(gate) != last && wants(gate, part); };
+    constexpr std::chrono::microseconds awake{1000};
+    const auto here = [&](std::uint64_t gate) { return ticket_of(gate) != last && part < parts_of(gate); };
     for (auto since = Clock::now();;) {
       for (int n = 0; n < 64; ++n, relax()) {
-        if (const std::uint64_t gate = gate_.load(std::memory_order_relaxed); here(gate)) return gate;
+        if (here(gate_.load(std::memory_order_relaxed))) return;
       }
       if (may_spin_.load(std::memory_order_relaxed) && Clock::now() - since < awake) continue;
       me.asleep.store(1);
@@ -185,6 +196,7 @@ class Pool {
   std::atomic_flag busy_;  // guards all but what threads read of a job they are inside of
   std::vector<std::unique_ptr<Worker>> workers_;
   std::uint32_t ticket_ = 0;
+  int there_ = 1;  // threads that have a part of the job
   void (*f_)(void*, int) = nullptr;
   void* context_ = nullptr;
   std::atomic<bool> may_spin_{true};  // every thread may have a processor of its own
@@ -233,9 +245,8 @@ Pieces::Piece Pieces::take() {
 namespace detail {
 void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t),
               void* context) {
-  constexpr int most = 4096;
   const std::int64_t parts =
-      std::min<std::int64_t>(std::min(threads(), most), grain > 0 ? (n + grain - 1) / grain : n);
+      std::min<std::int64_t>(std::min(threads(), most_parts), grain > 0 ? (n + grain - 1) / grain : n);
   if (parts <= 1) return f(context, 0, n);
   // Cut at multiples of 16 elements where possible, so that pieces do not share cache lines.
   const std::int64_t unit = grain >= 64 ? 16 : 1;

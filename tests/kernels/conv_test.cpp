@@ -1,5 +1,6 @@
 // The CPU's convolutions, pooling and batch normalisation against the plain loops, in every memory order of
 // the input.
+#include "knet/base/threads.hpp"
 #include "tests/kernels/kernels_test.hpp"
 
 namespace {
@@ -125,6 +126,45 @@ TEST_P(Convolution, MatchesThePlainLoops) {
 }
 INSTANTIATE_TEST_SUITE_P(Cases, Convolution,
                          testing::Combine(testing::Range(std::size_t{0}, std::size(cases)), testing::Bool()));
+
+// The same bits on one thread and on many.
+TEST(Convolutions, DoNotDependOnThreads) {
+  const int before = threads();
+  const Case some[] = {
+      {1, 64, 64, 1, {1, 30, 31}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},   // Winograd, few outputs
+      {3, 160, 96, 1, {1, 14, 14}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},  // and weights by parts
+      {4, 24, 30, 1, {1, 70, 64}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},   // 1 x 1, many positions
+      {4, 30, 24, 1, {1, 70, 64}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+      {2, 32, 32, 4, {1, 20, 20}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+      {2, 40, 48, 1, {1, 20, 20}, {1, 5, 5}, {1, 2, 2}, {0, 2, 2}, {1, 1, 1}},
+  };
+  for (const Case& c : some) {
+    SCOPED_TRACE(c.in);
+    const ConvShape s = shape_of(c);
+    const std::vector<Int> xs{s.n, s.in_channels, s.in[0], s.in[1], s.in[2]},
+        ys{s.n, s.out_channels, s.out[0], s.out[1], s.out[2]},
+        ws{s.out_channels, s.in_channels / s.groups, s.kernel[0], s.kernel[1], s.kernel[2]};
+    Block x = channels_last(f32, xs), w = block(f32, ws), dy = channels_last(f32, ys);
+    fill_random(x, 1), fill_random(w, 2), fill_random(dy, 3);
+    const auto run = [&](int t, Block& y, Block& dx, Block& dw) {
+      set_threads(t);
+      cpu_kernels().conv(s, x.a, w.a, y.a, {});
+      cpu_kernels().conv_grad_input(s, dy.a, w.a, dx.a);
+      cpu_kernels().conv_grad_weight(s, x.a, dy.a, dw.a);
+    };
+    Block y1 = channels_last(f32, ys), dx1 = channels_last(f32, xs), dw1 = block(f32, ws);
+    run(1, y1, dx1, dw1);
+    for (const int t : {2, 3, 16}) {
+      SCOPED_TRACE(t);
+      Block y = channels_last(f32, ys), dx = channels_last(f32, xs), dw = block(f32, ws);
+      run(t, y, dx, dw);
+      expect_near(y.a, y1.a, 0, 0);
+      expect_near(dx.a, dx1.a, 0, 0);
+      expect_near(dw.a, dw1.a, 0, 0);
+    }
+  }
+  set_threads(before);
+}
 
 // More tiles than Winograd's convolution takes at a time.
 TEST(Winograd, ImagesTogetherGiveWhatTheyGiveAlone) {

@@ -188,6 +188,7 @@ void add_products(const Image<const T>& x, const Taps& t, Int c0, Int channels, 
 template <class T>
 void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, const Array& dw) {
   constexpr Int range = 32, most_parts = 16;
+  constexpr Int few_weights = 32768, least_parts = 8, rows_of_product = 2048;  // of 1 x 1 kernels
   const Taps t = forward_taps(s);
   const Int from = s.in_channels / s.groups, to = s.out_channels / s.groups;
   const Int rows = s.n * t.rows();
@@ -199,15 +200,24 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   if (s.groups == 1 && rows > 0 && is_matrix(x, t, from)) {
     // The wider side takes whole rows.
     const bool turn = to > from;
-    const PoolBuffer<T> turned(turn ? to * from : 0);
-    Gemm<T> g;
-    g.m = std::min(to, from), g.n = std::max(to, from), g.k = rows;
-    g.a = turn ? x.data : dy.data, g.am = 1, g.ak = g.m;
-    g.b = turn ? dy.data : x.data, g.bk = g.n, g.bn = 1;
-    g.c = turn ? turned.get() : dw.as<T>(), g.cm = g.n;
-    gemm(g);
+    // Few sums over many rows: parts of the rows give more cores something to do.
+    const Int size = to * from, most = std::min(rows / rows_of_product, most_parts),
+              parts = size <= few_weights && most >= least_parts ? most : 1;
+    const PoolBuffer<T> sums(turn || parts > 1 ? parts * size : 0);
+    parallel_for(parts, 1, [&](Int p, Int end) {
+      for (; p < end; ++p) {
+        const Int r0 = rows * p / parts;
+        Gemm<T> g;
+        g.m = std::min(to, from), g.n = std::max(to, from), g.k = rows * (p + 1) / parts - r0;
+        g.a = (turn ? x.data : dy.data) + r0 * g.m, g.am = 1, g.ak = g.m;
+        g.b = (turn ? dy.data : x.data) + r0 * g.n, g.bk = g.n, g.bn = 1;
+        g.c = sums.get() ? sums.get() + p * size : dw.as<T>(), g.cm = g.n;
+        gemm(g);
+      }
+    });
+    if (parts > 1) column_sums(sums.get(), parts, size, size, turn ? sums.get() : dw.as<T>());
     for (Int o = 0; turn && o < to; ++o) {
-      for (Int c = 0; c < from; ++c) dw.as<T>()[o * from + c] = turned.get()[c * to + o];
+      for (Int c = 0; c < from; ++c) dw.as<T>()[o * from + c] = sums.get()[c * to + o];
     }
     return;
   }

@@ -190,6 +190,7 @@ const Loops& best() {
 
 constexpr Int least_channels = 32, least_tiles = 4;  // below, the direct product is faster (measured)
 constexpr Int block_tiles = 24;                      // at least, that one thread takes
+constexpr Int few_tiles = 8;             // likewise, where several threads share the weights of a group
 constexpr Int near_weights = 4 << 20;    // bytes of coefficients that a core may read again and again
 constexpr Int group_channels = 32;       // of outputs at a time
 constexpr Int block_bytes = 320 * 1024;  // of coefficients of a thread's tiles: they stay in the second cache
@@ -389,8 +390,14 @@ void forward(const ConvShape& s, const Image<const float>& x, const Weights& w, 
     const Coefficients of(w.from, n);
     parallel_for(
         n, 2, [&](Int b, Int end) { inputs(s, g, x, t0 + b, t0 + end, v.get() + b * block_channels, of); });
-    parallel_for(w.groups(), 1, [&](Int b, Int end) {
-      for (; b < end; ++b) group_outputs(w, b, g, t0, n, v.get(), of, u, y, e);
+    // More cores than groups share the tiles of each, and transform its weights once more.
+    const Int parts = std::clamp<Int>(threads() / w.groups(), 1, (n + few_tiles - 1) / few_tiles);
+    parallel_for(w.groups() * parts, 1, [&](Int b, Int end) {
+      for (; b < end; ++b) {
+        const Int first = n * (b % parts) / parts, last = n * (b % parts + 1) / parts;
+        group_outputs(w, b / parts, g, t0 + first, last - first, v.get() + first * block_channels, of, u, y,
+                      e);
+      }
     });
   }
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "knet/base/all_threads.hpp"
@@ -75,14 +76,15 @@ void until(const F& done) {
 class Pool {
  public:
   /// f(context, i) for every part i in [0, parts). False, and nothing done, where another job runs.
-  bool run(int parts, void (*f)(void*, int), void* context) noexcept {
+  bool run(int parts, void (*f)(void*, int), void* context, Job job) noexcept {
     if (busy_.test_and_set(std::memory_order_acquire)) return false;
     start(parts);
     const int there = std::min(parts, static_cast<int>(workers_.size()) + 1);
-    f_ = f, context_ = context, there_ = there;
+    f_ = f, context_ = context;
+    woken_ = job == Job::longer || patient > 0 || follows_another() ? there : 0;
     const std::uint32_t ticket = ++ticket_;
     gate_.store(std::uint64_t{ticket} << 32 | static_cast<std::uint64_t>(parts));
-    wake(0, there);
+    wake(0);
     in_job = true;
     f(context, 0);
     for (int i = 1; i < parts; ++i) {
@@ -101,6 +103,9 @@ class Pool {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::microseconds awake{1000};  // that a thread waits with open eyes
+
   // A cache line for each, so that beginning and ending costs a thread no more when there are many.
   struct alignas(64) Worker {
     std::atomic<std::uint32_t> asleep{0};
@@ -153,9 +158,14 @@ class Pool {
 #endif
   }
 
+  /// Of brief jobs: after a pause the first wakes nobody.
+  bool follows_another() {
+    const auto before = std::exchange(last_brief_, Clock::now());
+    return last_brief_ - before < awake;
+  }
   /// Every thread wakes two more, so that a job of many parts begins soon.
-  void wake(int part, int there) {
-    for (int i = 2 * part + 1; i <= 2 * part + 2 && i < there; ++i) {
+  void wake(int part) {
+    for (int i = 2 * part + 1; i <= 2 * part + 2 && i < woken_; ++i) {
       if (auto& asleep = worker(i).asleep; asleep.load() && asleep.exchange(0)) asleep.notify_one();
     }
   }
@@ -169,7 +179,7 @@ class Pool {
       const std::uint64_t gate = gate_.load();
       last = ticket_of(gate);
       if (part < parts_of(gate)) {
-        wake(part, there_);
+        wake(part);
         if (me.begin(last)) f_(context_, part);
       }
       me.inside.store(0, std::memory_order_release);
@@ -178,8 +188,6 @@ class Pool {
   /// Waits for a job later than `last` that wants this part: for a while with open eyes, since in training
   /// one job follows another.
   void next(int part, std::uint32_t last, Worker& me) {
-    using Clock = std::chrono::steady_clock;
-    constexpr std::chrono::microseconds awake{1000};
     const auto here = [&](std::uint64_t gate) { return ticket_of(gate) != last && part < parts_of(gate); };
     for (auto since = Clock::now();;) {
       for (int n = 0; n < 64; ++n, relax()) {
@@ -195,8 +203,9 @@ class Pool {
 
   std::atomic_flag busy_;  // guards all but what threads read of a job they are inside of
   std::vector<std::unique_ptr<Worker>> workers_;
+  Clock::time_point last_brief_;
   std::uint32_t ticket_ = 0;
-  int there_ = 1;  // threads that have a part of the job
+  int woken_ = 0;  // the parts below are worth being woken for
   void (*f_)(void*, int) = nullptr;
   void* context_ = nullptr;
   std::atomic<bool> may_spin_{true};  // every thread may have a processor of its own
@@ -243,8 +252,8 @@ Pieces::Piece Pieces::take() {
 }
 
 namespace detail {
-void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t),
-              void* context) {
+void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t), void* context,
+              Job job) {
   const std::int64_t parts =
       std::min<std::int64_t>(std::min(threads(), most_parts), grain > 0 ? (n + grain - 1) / grain : n);
   if (parts <= 1) return f(context, 0, n);
@@ -255,7 +264,7 @@ void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t,
     pieces.run(p, [&](std::int64_t b, std::int64_t e) { f(context, b * unit, std::min(n, e * unit)); });
   };
   const auto call = [](void* p, int i) { (*static_cast<decltype(part)*>(p))(i); };
-  if (pool().run(static_cast<int>(parts), call, &part)) return;
+  if (pool().run(static_cast<int>(parts), call, &part, job)) return;
   in_job = true;
   for (int p = 0; p < static_cast<int>(parts); ++p) part(p);
   in_job = false;

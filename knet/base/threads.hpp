@@ -16,9 +16,12 @@ int threads();
 /// Sets it; n < 1 is a ValueError.
 void set_threads(int n);
 
+/// Whether a job is worth waking threads that fell asleep, which takes some microseconds.
+enum class Job : bool { longer, brief };
+
 namespace detail {
-void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t),
-              void* context);
+void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t), void* context,
+              Job);
 }
 
 /// [0, n) in pieces for `parts` threads. The first pieces, one for each thread, are half of it together, the
@@ -47,16 +50,16 @@ class Pieces {
 
 /// Calls f(begin, end) for pieces of [0, n) on as many threads as have `grain` each to do (so n <= grain is
 /// one plain call). Pieces depend only on n, grain and threads(). f must not throw when more than one thread
-/// runs.
+/// runs. A brief job after a pause is left to the threads that are awake.
 template <class F>
-void parallel_for(std::int64_t n, std::int64_t grain, const F& f) {
+void parallel_for(std::int64_t n, std::int64_t grain, const F& f, Job job = Job::longer) {
   if (n <= grain) {
     if (n > 0) f(std::int64_t{0}, n);
     return;
   }
   detail::parallel(
       n, grain, [](void* c, std::int64_t a, std::int64_t b) { (*static_cast<const F*>(c))(a, b); },
-      const_cast<void*>(static_cast<const void*>(&f)));
+      const_cast<void*>(static_cast<const void*>(&f)), job);
 }
 
 }  // namespace knet

@@ -33,7 +33,8 @@ constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
 constexpr int most_double_rows =
     HWY_TARGET == HWY_AVX3 ? 4 : 3;       // rows of c up to which two panels fit the registers
-constexpr Int piece_work = 100'000;       // multiply-adds from which a piece of the work pays
+constexpr Int brief_work = 1'000'000;     // multiply-adds up to which sleeping threads are not woken
+constexpr Int piece_work = 40'000;        // multiply-adds from which a piece of the work pays
 constexpr Int piece_panels = 24;          // for which a is packed
 constexpr Int piece_rows = 4 * max_rows;  // of c; fewer read packed b too often
 constexpr Int kept_a_bytes = 96 * 1024;   // of packed a that a thread keeps for its next piece
@@ -44,6 +45,11 @@ constexpr Int many_row_count = 256;           // of c from which threads share p
 constexpr Int dot_k = 1024, dot_columns = 8;  // of a block of dot products
 // Twelve sums, three operands and one more fill 16 registers.
 constexpr int dot_tile_rows = HWY_TARGET <= HWY_AVX3 ? 4 : 3;
+
+template <class T>
+Job job_of(const Gemm<T>& g) {
+  return g.m * g.n * g.k <= brief_work ? Job::brief : Job::longer;
+}
 
 /// Where b comes from: packed panels over the whole of k, its own rows, or panels packed on the way.
 enum class Source { panels, rows, pack };
@@ -353,19 +359,22 @@ void blocked(const Gemm<T>& all) {
   const Int longest = std::min(size, pieces.longest() * unit);
   const Way<T> way(g, source, rows ? longest : g.m, rows ? panels : longest,
                    rows ? panels : (panels + parts - 1) / parts);
-  parallel_for(parts, 1, [&](Int part, Int end) {
-    const PoolBuffer<T> packed_a(way.a_size), packed_b(way.b_size);
-    bool a_packed = false;
-    for (; part < end; ++part) {
-      pieces.run(part, [&](Int from, Int to) {
-        const Int i0 = from * unit, i1 = std::min(size, to * unit);
-        const Int m0 = rows ? i0 : 0, m1 = rows ? i1 : g.m, p0 = rows ? 0 : i0, p1 = rows ? panels : i1;
-        run_tiles(g, way, source, b, m0, m1, p0, p1, packed_a.get(), packed_b.get(), a_packed);
-        a_packed = way.keep_a && !rows;
-        if (tail && p1 == panels) dot_block(all, m0, m1, g.n, all.n);
-      });
-    }
-  });
+  parallel_for(
+      parts, 1,
+      [&](Int part, Int end) {
+        const PoolBuffer<T> packed_a(way.a_size), packed_b(way.b_size);
+        bool a_packed = false;
+        for (; part < end; ++part) {
+          pieces.run(part, [&](Int from, Int to) {
+            const Int i0 = from * unit, i1 = std::min(size, to * unit);
+            const Int m0 = rows ? i0 : 0, m1 = rows ? i1 : g.m, p0 = rows ? 0 : i0, p1 = rows ? panels : i1;
+            run_tiles(g, way, source, b, m0, m1, p0, p1, packed_a.get(), packed_b.get(), a_packed);
+            a_packed = way.keep_a && !rows;
+            if (tail && p1 == panels) dot_block(all, m0, m1, g.n, all.n);
+          });
+        }
+      },
+      job_of(g));
 }
 
 /// x [rows, k] is from now on its copy at `to`, whose rows are contiguous.
@@ -390,17 +399,20 @@ void dot_product(Gemm<T> g) {
   const Int of_unit = g.m * g.n * g.k / units + 1;
   // Few rows wait for memory, which is fastest in long runs.
   Pieces pieces(units, g.m <= most_double_rows ? units : (piece_work + of_unit - 1) / of_unit, parts);
-  parallel_for(parts, 1, [&](Int part, Int end) {
-    for (; part < end; ++part) {
-      pieces.run(part, [&](Int from, Int to) {
-        const Int i0 = from * unit, i1 = std::min(size, to * unit);
-        if (rows)
-          dot_block(g, i0, i1, 0, g.n);
-        else
-          dot_block(g, 0, g.m, i0, i1);
-      });
-    }
-  });
+  parallel_for(
+      parts, 1,
+      [&](Int part, Int end) {
+        for (; part < end; ++part) {
+          pieces.run(part, [&](Int from, Int to) {
+            const Int i0 = from * unit, i1 = std::min(size, to * unit);
+            if (rows)
+              dot_block(g, i0, i1, 0, g.n);
+            else
+              dot_block(g, 0, g.m, i0, i1);
+          });
+        }
+      },
+      job_of(g));
 }
 
 /// Are dot products the quickest? `b_along`, `a_along`: contiguous along k.

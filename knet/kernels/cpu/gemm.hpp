@@ -47,6 +47,6 @@ void apply_activation(Unary act, double alpha, T* y, std::int64_t rows, std::int
                       std::int64_t stride);
 
 /// Multiply-adds from which a second thread pays.
-inline constexpr std::int64_t gemm_thread_work = 120'000;
+inline constexpr std::int64_t gemm_thread_work = 50'000;
 
 }  // namespace knet::cpu_impl

@@ -137,7 +137,7 @@ struct Table<double> {
 };
 
 // Elements from which a second thread pays.
-constexpr Int cheap_grain = 32768, costly_grain = 8192;
+constexpr Int cheap_grain = 16384, costly_grain = 2048;
 Int grain_of(Unary op) {
   switch (op) {
     case Unary::identity:

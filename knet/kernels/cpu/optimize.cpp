@@ -68,7 +68,7 @@ auto best_update_f64() { return HWY_DYNAMIC_DISPATCH(update_f64); }
 }  // namespace simd
 
 namespace {
-constexpr std::int64_t grain = 32768;
+constexpr std::int64_t grain = 16384;
 
 template <class T, class F>
 void run(const F& update, const OptimStep& step, std::int64_t n, void* w, const void* g, void* s0, void* s1) {

@@ -16,7 +16,7 @@ namespace {
 using Int = std::int64_t;
 
 // Rows from which a second thread pays.
-Int row_grain(Int n) { return std::max<Int>(1, 4096 / std::max<Int>(n, 1)); }
+Int row_grain(Int n) { return std::max<Int>(1, 2048 / std::max<Int>(n, 1)); }
 
 template <class T>
 const T* near(const T* p, Int n, Int step, T* buffer) {

@@ -7,7 +7,10 @@
 // A line per number of threads: medians of milliseconds a token, GB/s of weights, GB/s that a loop of
 // additions reads, and the share (the median of the rounds' shares).
 #include <knet/knet.hpp>
+
+#include <chrono>
 #include <span>
+#include <thread>
 
 #include "bandwidth.hpp"
 
@@ -63,6 +66,8 @@ int main(int argc, char** argv) {
     std::vector<double> times, shares, bandwidths;
     for (int r = 0; r < rounds; ++r) {
       const double limit = read_bandwidth(memory, threads);
+      // OpenMP's threads, which measured it, wait for more with open eyes for some milliseconds.
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
       // The time between two tokens; the first comes after the prompt was read.
       std::vector<double> each;
       double last = 0;

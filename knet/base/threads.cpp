@@ -26,11 +26,17 @@
 namespace knet {
 namespace {
 
+using detail::Job;
+
 constexpr int most_parts = 1024;
 
 thread_local int alone = 0;    // how many OneThreads live on this thread
 thread_local int patient = 0;  // how many AllThreads do
 thread_local bool in_job = false;
+struct InJob {
+  InJob() { in_job = true; }
+  ~InJob() { in_job = false; }
+};
 
 /// The processors that this process may use, as it was before a thread was bound to one.
 const std::vector<int>& processors() {
@@ -85,17 +91,18 @@ class Pool {
     const std::uint32_t ticket = ++ticket_;
     gate_.store(std::uint64_t{ticket} << 32 | static_cast<std::uint64_t>(parts));
     wake(0);
-    in_job = true;
-    f(context, 0);
-    for (int i = 1; i < parts; ++i) {
-      if (i < there) {
-        Worker& w = worker(i);
-        if (patient > 0) until([&] { return w.begun.load(std::memory_order_relaxed) == ticket; });
-        if (!w.begin(ticket)) continue;
+    {
+      const InJob here;
+      f(context, 0);
+      for (int i = 1; i < parts; ++i) {
+        if (i < there) {
+          Worker& w = worker(i);
+          if (patient > 0) until([&] { return w.begun.load(std::memory_order_relaxed) == ticket; });
+          if (!w.begin(ticket)) continue;
+        }
+        f(context, i);
       }
-      f(context, i);
     }
-    in_job = false;
     gate_.store(std::uint64_t{ticket} << 32);
     for (int i = 1; i < there; ++i) until([&w = worker(i)] { return !w.inside.load(); });
     busy_.clear(std::memory_order_release);
@@ -265,9 +272,8 @@ void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t,
   };
   const auto call = [](void* p, int i) { (*static_cast<decltype(part)*>(p))(i); };
   if (pool().run(static_cast<int>(parts), call, &part, job)) return;
-  in_job = true;
+  const InJob here;
   for (int p = 0; p < static_cast<int>(parts); ++p) part(p);
-  in_job = false;
 }
 }  // namespace detail
 

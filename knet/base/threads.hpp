@@ -16,13 +16,13 @@ int threads();
 /// Sets it; n < 1 is a ValueError.
 void set_threads(int n);
 
+namespace detail {
 /// Whether a job is worth waking threads that fell asleep, which takes some microseconds.
 enum class Job : bool { longer, brief };
 
-namespace detail {
 void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t, std::int64_t), void* context,
               Job);
-}
+}  // namespace detail
 
 /// [0, n) in pieces for `parts` threads. The first pieces, one for each thread, are half of it together, the
 /// later ones ever smaller, down to `least`; what is too short for that is cut evenly. Where the cuts are
@@ -52,7 +52,7 @@ class Pieces {
 /// one plain call). Pieces depend only on n, grain and threads(). f must not throw when more than one thread
 /// runs. A brief job after a pause is left to the threads that are awake.
 template <class F>
-void parallel_for(std::int64_t n, std::int64_t grain, const F& f, Job job = Job::longer) {
+void parallel_for(std::int64_t n, std::int64_t grain, const F& f, detail::Job job = detail::Job::longer) {
   if (n <= grain) {
     if (n > 0) f(std::int64_t{0}, n);
     return;

@@ -31,9 +31,9 @@ struct PlanPort {
 /// more. Shapes are fixed; batch normalisation is folded into the weights before it, weights are packed,
 /// intermediate results share one block of memory.
 ///
-/// run() asks the system for no memory and takes no lock, from the third call on; with set_threads(1), or where
-/// the work is too little to be shared, it waits for nobody, else for others to end what they have begun. For
-/// one thread at a time; a copy has memory of its own and shares the weights: one for each thread.
+/// run() asks the system for no memory and takes no lock, from the third call on; with set_threads(1), or
+/// where the work is too little to be shared, it waits for nobody, else for others to end what they have
+/// begun. For one thread at a time; a copy has memory of its own and shares the weights: one for each thread.
 class Plan {
  public:
   Plan() noexcept;

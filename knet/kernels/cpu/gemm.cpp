@@ -47,8 +47,8 @@ constexpr Int dot_k = 1024, dot_columns = 8;  // of a block of dot products
 constexpr int dot_tile_rows = HWY_TARGET <= HWY_AVX3 ? 4 : 3;
 
 template <class T>
-Job job_of(const Gemm<T>& g) {
-  return g.m * g.n * g.k <= brief_work ? Job::brief : Job::longer;
+detail::Job job_of(const Gemm<T>& g) {
+  return g.m * g.n * g.k <= brief_work ? detail::Job::brief : detail::Job::longer;
 }
 
 /// Where b comes from: packed panels over the whole of k, its own rows, or panels packed on the way.

@@ -66,7 +66,7 @@ struct Plan::State {
   Tensor memory;
   std::byte* base;
   mutable memory::Reserve reserve;
-  int first_runs = 2;  ///< still to come
+  int first_runs = 2;                       ///< still to come
   std::vector<std::byte*> inputs, outputs;  // where they are now
 
   explicit State(std::shared_ptr<const Shared> s)

@@ -408,7 +408,10 @@ void conv_grad_weight(const ConvShape& s, const Array& ax, const T* dy, const Ar
   const Panels<T> panels(g.outputs);
   const Int taps = static_cast<Int>(x.offset.size()), size = taps * panels.count * panels.width,
             all = g.count * size;
-  const Int lines = s.n * s.out[0] * s.out[1], parts = std::clamp<Int>(lines / 16, 1, 32);
+  // Groups are work for many threads without parts, whose sums they make large.
+  const Int lines = s.n * s.out[0] * s.out[1],
+            most = g.count > 1 ? std::clamp<Int>((1 << 20) / all, 1, 32) : 32,
+            parts = std::clamp<Int>(lines / 16, 1, most);
   const PoolBuffer<T> sums(all * parts);
   std::fill_n(sums.get(), all * parts, T(0));
   const auto weight = Table<T>::weight();

@@ -10,7 +10,8 @@ void conv_pack(const ConvShape&, const Array& w, void* packed);
 void conv_grad_input(const ConvShape&, const Array& dy, const Array& w, const Array& dx);
 void conv_grad_weight(const ConvShape&, const Array& x, const Array& dy, const Array& dw);
 
-/// Does conv_few take it, and has a group at most so many input channels? y and dy must have their channels last.
+/// Does conv_few take it, and has a group at most so many input channels? y and dy must have their channels
+/// last.
 bool has_few_channels(const ConvShape&, std::int64_t most_inputs);
 void conv_few(const ConvShape&, const Array& x, const Array& w, const Array& y, const Epilogue&);
 void conv_few_grad_weight(const ConvShape&, const Array& x, const void* dy, const Array& dw);

@@ -9,6 +9,7 @@
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
 #include "knet/device/pool.hpp"
+#include "knet/kernels/cpu/column_sums.hpp"
 #include "knet/kernels/cpu/cpu_conv.hpp"
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/gemm.hpp"
@@ -432,9 +433,7 @@ void conv_grad_weight(const ConvShape& s, const Array& ax, const T* dy, const Ar
       }
     }
   });
-  for (Int p = 1; p < parts; ++p) {
-    for (Int i = 0; i < all; ++i) sums.get()[i] += sums.get()[p * all + i];
-  }
+  if (parts > 1) column_sums(sums.get(), parts, all, all, sums.get());
   for (Int o = 0; o < s.out_channels; ++o) {
     const Int group = o / g.outputs, of_group = o % g.outputs;
     const T* const from =

@@ -19,14 +19,31 @@ struct Taps {
   Int out[3], step[3];
   Ints shift[3];
   Ints kernel[3];  ///< the tap's place in the kernel
+  Int size[3];     ///< of the kernel
+  bool turned;     ///< its last tap comes first
 
   Int rows() const { return out[0] * out[1] * out[2]; }
   Int count() const { return static_cast<Int>(shift[0].size() * shift[1].size() * shift[2].size()); }
+  /// f(tap's number, its shifts, its number among all taps of the kernel)
+  template <class F>
+  void each(const F& f) const {
+    Int i = 0;
+    for (std::size_t d = 0; d < shift[0].size(); ++d) {
+      for (std::size_t h = 0; h < shift[1].size(); ++h) {
+        for (std::size_t v = 0; v < shift[2].size(); ++v) {
+          const Int at[3] = {shift[0][d], shift[1][h], shift[2][v]},
+                    number = (kernel[0][d] * size[1] + kernel[1][h]) * size[2] + kernel[2][v];
+          f(i++, at, turned ? size[0] * size[1] * size[2] - 1 - number : number);
+        }
+      }
+    }
+  }
 };
 inline Taps forward_taps(const ConvShape& s) {
   Taps t;
+  t.turned = false;
   for (int d = 0; d < 3; ++d) {
-    t.out[d] = s.out[d], t.step[d] = s.stride[d];
+    t.out[d] = s.out[d], t.step[d] = s.stride[d], t.size[d] = s.kernel[d];
     for (Int k = 0; k < s.kernel[d]; ++k) {
       t.shift[d].push_back(k * s.dilation[d] - s.pad[d]);
       t.kernel[d].push_back(k);
@@ -37,7 +54,9 @@ inline Taps forward_taps(const ConvShape& s) {
 /// Inputs phase, phase + stride, ... get their gradient from output position + shift.
 inline Taps backward_taps(const ConvShape& s, const Int (&phase)[3]) {
   Taps t;
+  t.turned = true;
   for (int d = 0; d < 3; ++d) {
+    t.size[d] = s.kernel[d];
     t.out[d] = (s.in[d] - phase[d] + s.stride[d] - 1) / s.stride[d], t.step[d] = 1;
     for (Int k = s.kernel[d]; k-- > 0;) {  // shifts that grow: neighbours are gathered together
       const Int from = phase[d] + s.pad[d] - k * s.dilation[d];

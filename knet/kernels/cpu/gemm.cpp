@@ -191,6 +191,52 @@ void run_tiles(const Gemm<T>& g, const Way<T>& way, Source source, const T* b, I
   }
 }
 
+// ---- lines and runs ----
+
+template <class T>
+void run_runs(const RunGemm<T>& g) {
+  constexpr Int N = lanes<T>(), W = panel_width<T>(), size = sizeof(T);
+  const Int panels = (g.n + W - 1) / W, count = (g.m + max_rows - 1) / max_rows;
+  // Some runs at a time, or a piece of one.
+  const Int cuts = (g.k + block_k - 1) / block_k, some = cuts > 1 ? 1 : block_k / g.k;
+  const Int parts = (g.runs + some - 1) / some * cuts;
+  Tile<T> t;
+  t.am = g.am * size, t.ak = g.ak * size;
+  t.bk = W, t.panel_stride = g.panel;
+  t.cm = g.cm;
+  for (Int q = 0; q < parts; ++q) {
+    const Int r0 = cuts > 1 ? q / cuts : g.runs * q / parts,
+              r1 = cuts > 1 ? r0 + 1 : g.runs * (q + 1) / parts, k0 = g.k * (q % cuts) / cuts,
+              k1 = g.k * (q % cuts + 1) / cuts;
+    t.k = k1 - k0;
+    const T* const a = g.a + k0 * g.ak;
+    for (Int p = 0, np; p < panels; p += np) {
+      np = panels - p < 2 || g.m > most_double_rows ? 1 : g.m == 1 && panels - p >= 4 ? 4 : 2;
+      t.cols = std::min(np * W, g.n - p * W);
+      const bool half = t.cols - (np - 1) * W <= N;
+      for (Int l = 0; l < g.lines; ++l) {
+        const Int first = g.only ? g.only[2 * l] : 0, end = g.only ? g.only[2 * l + 1] : g.runs,
+                  from = std::max(r0, first), to = std::min(r1, end);
+        if (from >= to) continue;
+        t.run = g.run + from, t.runs = to - from;
+        t.b = g.packed + k0 * W + p * g.panel;
+        t.add = g.accumulate || from > first || k0 > 0;
+        const bool ends = to == end && k1 == g.k;
+        t.relu = ends && g.act == Unary::relu;
+        t.bias = ends && g.bias ? g.bias + p * W : nullptr;
+        for (Int i = 0; i < count; ++i) {
+          const Int m0 = panel_begin(g.m, count, i), m = panel_begin(g.m, count, i + 1) - m0;
+          t.a = a + g.a_line[l] + m0 * g.am;
+          t.c = g.c + g.c_line[l] + m0 * g.cm + p * W;
+          run_tile<T, free_mask>(t, m, np, half, false);
+        }
+      }
+    }
+  }
+  if (simple(g.act)) return;
+  for (Int l = 0; l < g.lines; ++l) apply_activation(g.act, g.alpha, g.c + g.c_line[l], g.m, g.n, g.cm);
+}
+
 template <class T>
 HWY_NOINLINE void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
   constexpr Int W = panel_width<T>();
@@ -460,12 +506,15 @@ void run(const Gemm<T>& given) {
 
 void run_f32(const Gemm<float>& g) { run(g); }
 void run_f64(const Gemm<double>& g) { run(g); }
+void runs_f32(const RunGemm<float>& g) { run_runs(g); }
+void runs_f64(const RunGemm<double>& g) { run_runs(g); }
 void pack_f32(const float* b, Int bk, Int bn, Int k, Int n, float* out) { pack_all(b, bk, bn, k, n, out); }
 void pack_f64(const double* b, Int bk, Int bn, Int k, Int n, double* out) { pack_all(b, bk, bn, k, n, out); }
 bool dots_f32(Int m, Int n, Int k, bool b_along) { return as_dots<float>(m, n, k, b_along, true); }
 bool dots_f64(Int m, Int n, Int k, bool b_along) { return as_dots<double>(m, n, k, b_along, true); }
 Int panel_f32() { return panel_width<float>(); }
 Int panel_f64() { return panel_width<double>(); }
+Int rows_of_tile() { return max_rows; }
 
 }  // namespace knet::cpu_impl::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -474,15 +523,20 @@ HWY_AFTER_NAMESPACE();
 namespace knet::cpu_impl {
 HWY_EXPORT(run_f32);
 HWY_EXPORT(run_f64);
+HWY_EXPORT(runs_f32);
+HWY_EXPORT(runs_f64);
 HWY_EXPORT(pack_f32);
 HWY_EXPORT(pack_f64);
 HWY_EXPORT(dots_f32);
 HWY_EXPORT(dots_f64);
 HWY_EXPORT(panel_f32);
 HWY_EXPORT(panel_f64);
+HWY_EXPORT(rows_of_tile);
 
 void gemm(const Gemm<float>& g) { HWY_DYNAMIC_DISPATCH(run_f32)(g); }
 void gemm(const Gemm<double>& g) { HWY_DYNAMIC_DISPATCH(run_f64)(g); }
+void gemm_runs(const RunGemm<float>& g) { HWY_DYNAMIC_DISPATCH(runs_f32)(g); }
+void gemm_runs(const RunGemm<double>& g) { HWY_DYNAMIC_DISPATCH(runs_f64)(g); }
 void gemm_pack(const float* b, std::int64_t bk, std::int64_t bn, std::int64_t k, std::int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(pack_f32)(b, bk, bn, k, n, out);
 }
@@ -490,6 +544,7 @@ void gemm_pack(const double* b, std::int64_t bk, std::int64_t bn, std::int64_t k
                double* out) {
   HWY_DYNAMIC_DISPATCH(pack_f64)(b, bk, bn, k, n, out);
 }
+std::int64_t gemm_rows() { return HWY_DYNAMIC_DISPATCH(rows_of_tile)(); }
 bool gemm_reads_plain(DType t, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t bk) {
   if (n == 1) return true;
   return t == DType::f32 ? HWY_DYNAMIC_DISPATCH(dots_f32)(m, n, k, bk == 1)

@@ -28,9 +28,44 @@ struct Gemm {
 void gemm(const Gemm<float>& g);
 void gemm(const Gemm<double>& g);
 
+/// Where some terms of a sum begin, in elements from the start of a and of a panel of b.
+struct Run {
+  std::int64_t a, b;
+};
+/// A product whose rows lie in lines and whose terms lie in runs of k steps, as those of a convolution. Row i
+/// of line l is
+///   c[c_line[l] + i * cm + j] = act(sum over runs r and steps q < k of
+///                                   a[a_line[l] + i * am + run[r].a + q * ak] panel of b[run[r].b + q *
+///                                   width + j]
+///                                   + bias[j]).
+template <class T>
+struct RunGemm {
+  std::int64_t lines = 0, m = 0, n = 0, runs = 0, k = 0;
+  const T* a = nullptr;
+  std::int64_t am = 0, ak = 0;
+  const std::int64_t* a_line = nullptr;
+  const Run* run = nullptr;
+  const std::int64_t* only = nullptr;  ///< of each line: its first run and the one after its last; null: all
+  const T* packed = nullptr;           ///< b in panels
+  std::int64_t panel = 0;              ///< elements from one panel to the next
+  T* c = nullptr;
+  const std::int64_t* c_line = nullptr;
+  std::int64_t cm = 0;
+  const T* bias = nullptr;
+  Unary act = Unary::identity;
+  double alpha = 0;
+  bool accumulate = false;
+};
+/// Computes it on this thread; all sizes are at least 1.
+void gemm_runs(const RunGemm<float>& g);
+void gemm_runs(const RunGemm<double>& g);
+
 /// Elements of the packed form of b [k, n].
 template <class T>
 std::size_t gemm_packed_size(std::int64_t k, std::int64_t n);
+
+/// Rows of c that the micro-kernel computes at once, of f32.
+std::int64_t gemm_rows();
 
 /// Would a product of these sizes, with a contiguous along k, read b (at distances bk along k) as it is,
 /// packed or not?

@@ -146,9 +146,12 @@ void pack_transposed(const T* const* rows, Int k, Int width, T* HWY_RESTRICT out
   Int q = 0;
 #if HWY_MAX_BYTES >= 16
   const Tag<T> d;
-  if constexpr (sizeof(T) == 4) {
-    const hn::Repartition<double, Tag<T>> wide;
-    for (; q + 4 <= k; q += 4, out += 4 * width) {
+  constexpr Int some = 16 / sizeof(T);  // steps at a time
+  for (; q < k && k >= some; q += some) {
+    q = std::min(q, k - some);  // the last ones may be done once more
+    T* to = out + q * width;
+    if constexpr (sizeof(T) == 4) {
+      const hn::Repartition<double, Tag<T>> wide;
       if (q % 16 == 0) {
         for (Int i = 0; i < lanes<T>(); ++i) hwy::Prefetch(rows[i] + q + pack_ahead);
       }
@@ -158,21 +161,19 @@ void pack_transposed(const T* const* rows, Int k, Int width, T* HWY_RESTRICT out
                  l23 = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3)),
                  h01 = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1)),
                  h23 = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, l01, l23)), d, out);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, l01, l23)), d, out + width);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, h01, h23)), d, out + 2 * width);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, h01, h23)), d, out + 3 * width);
-    }
-  } else {
-    for (; q + 2 <= k; q += 2, out += 2 * width) {
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, l01, l23)), d, to);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, l01, l23)), d, to + width);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, h01, h23)), d, to + 2 * width);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, h01, h23)), d, to + 3 * width);
+    } else {
       const auto r0 = blocks(rows, 2, q), r1 = blocks(rows + 1, 2, q);
-      hn::StoreU(hn::InterleaveLower(d, r0, r1), d, out);
-      hn::StoreU(hn::InterleaveUpper(d, r0, r1), d, out + width);
+      hn::StoreU(hn::InterleaveLower(d, r0, r1), d, to);
+      hn::StoreU(hn::InterleaveUpper(d, r0, r1), d, to + width);
     }
   }
 #endif
-  for (; q < k; ++q, out += width) {
-    for (Int i = 0; i < lanes<T>(); ++i) out[i] = rows[i][q];
+  for (; q < k; ++q) {
+    for (Int i = 0; i < lanes<T>(); ++i) out[q * width + i] = rows[i][q];
   }
 }
 
@@ -239,11 +240,14 @@ void pack_columns(const T* src, Int step, Int rows, Int count, Int k, T* HWY_RES
 
 // ---- the micro-kernel ----
 
-/// What a call of the micro-kernel computes: rows x cols of c over k steps.
+inline constexpr Run one_run = {0, 0};
+/// What a call of the micro-kernel computes: rows x cols of c over `runs` times k steps.
 template <class T>
 struct Tile {
   const T* a;
   Int am, ak;  // bytes
+  const Run* run = &one_run;
+  Int runs = 1;
   const T* b;
   Int bk;            // elements from one step to the next
   Int panel_stride;  // elements from one panel of b to the next
@@ -286,53 +290,56 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
   const auto mask1 = hn::FirstN(d, static_cast<std::size_t>(std::min(N, std::max<Int>(tail - N, 0))));
   const Int am = kPacked ? Int{sizeof(T)} : t.am, ak = kPacked ? row_width<T>() * Int{sizeof(T)} : t.ak,
             am3 = 3 * am, bk = t.bk, ps = t.panel_stride;
-  const char *p0 = reinterpret_cast<const char*>(t.a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
-             *p2 = p0 + (MR > 10 ? 10 * am : 0);
-  const T* b = t.b;
   // c is wanted at the end; until then it may come from a far cache.
   unroll<MR>([&](auto i) KNET_INLINE { hwy::Prefetch(t.c + i * t.cm); });
-  KNET_UNROLL_K
-  for (Int k = t.k; k > 0; --k) {
-    const auto b_at = [&](auto j) KNET_INLINE {
-      const T* p = b + (j / NV) * ps + (j % NV) * N;
-      if constexpr (kMask && j >= last) {
-        return hn::MaskedLoad(j == last ? mask0 : mask1, d, p);
+  const Run *run = t.run, *const end = run + t.runs;
+  do {
+    const T* b = t.b + run->b;
+    const char *p0 = reinterpret_cast<const char*>(t.a + run->a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
+               *p2 = p0 + (MR > 10 ? 10 * am : 0);
+    KNET_UNROLL_K
+    for (Int k = t.k; k > 0; --k) {
+      const auto b_at = [&](auto j) KNET_INLINE {
+        const T* p = b + (j / NV) * ps + (j % NV) * N;
+        if constexpr (kMask && j >= last) {
+          return hn::MaskedLoad(j == last ? mask0 : mask1, d, p);
+        } else {
+          return hn::LoadU(d, p);
+        }
+      };
+      const auto a_at = [&](auto i) KNET_INLINE {
+        const char* p = kPacked || i < 5 ? p0 : i < 10 ? p1 : p2;
+        constexpr int r = kPacked ? 5 : i % 5;
+        const T* x = reinterpret_cast<const T*>(r == 5   ? p + i * am
+                                                : r == 0 ? p
+                                                : r == 1 ? p + am
+                                                : r == 2 ? p + 2 * am
+                                                : r == 3 ? p + am3
+                                                         : p + 4 * am);
+        return hn::Set(d, *x);
+      };
+      // The shorter side waits in registers.
+      if constexpr (MR < W) {
+        V av[MR];
+        unroll<MR>([&](auto i) KNET_INLINE { av[i] = a_at(i); });
+        unroll<W>([&](auto j) KNET_INLINE {
+          const V bv = b_at(j);
+          unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::MulAdd(av[i], bv, acc[i][j]); });
+        });
       } else {
-        return hn::LoadU(d, p);
+        V bv[W];
+        unroll<W>([&](auto j) KNET_INLINE { bv[j] = b_at(j); });
+        unroll<MR>([&](auto i) KNET_INLINE {
+          const V av = a_at(i);
+          unroll<W>([&](auto j) KNET_INLINE { acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]); });
+        });
       }
-    };
-    const auto a_at = [&](auto i) KNET_INLINE {
-      const char* p = kPacked || i < 5 ? p0 : i < 10 ? p1 : p2;
-      constexpr int r = kPacked ? 5 : i % 5;
-      const T* x = reinterpret_cast<const T*>(r == 5   ? p + i * am
-                                              : r == 0 ? p
-                                              : r == 1 ? p + am
-                                              : r == 2 ? p + 2 * am
-                                              : r == 3 ? p + am3
-                                                       : p + 4 * am);
-      return hn::Set(d, *x);
-    };
-    // The shorter side waits in registers.
-    if constexpr (MR < W) {
-      V av[MR];
-      unroll<MR>([&](auto i) KNET_INLINE { av[i] = a_at(i); });
-      unroll<W>([&](auto j) KNET_INLINE {
-        const V bv = b_at(j);
-        unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::MulAdd(av[i], bv, acc[i][j]); });
-      });
-    } else {
-      V bv[W];
-      unroll<W>([&](auto j) KNET_INLINE { bv[j] = b_at(j); });
-      unroll<MR>([&](auto i) KNET_INLINE {
-        const V av = a_at(i);
-        unroll<W>([&](auto j) KNET_INLINE { acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]); });
-      });
+      p0 += ak;
+      if constexpr (!kPacked && MR > 5) p1 += ak;
+      if constexpr (!kPacked && MR > 10) p2 += ak;
+      b += bk;
     }
-    p0 += ak;
-    if constexpr (!kPacked && MR > 5) p1 += ak;
-    if constexpr (!kPacked && MR > 10) p2 += ak;
-    b += bk;
-  }
+  } while (++run != end);
   unroll<W>([&](auto j) KNET_INLINE {
     const Int col = (j / NV) * panel_width<T>() + (j % NV) * N, left = t.cols - col;
     if (left < N) {

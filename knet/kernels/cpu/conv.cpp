@@ -19,14 +19,20 @@ namespace knet::cpu_impl {
 namespace {
 
 constexpr Int block_elements = 40'000;  // of gathered inputs: they stay in the second cache
-// Up to so many input channels reading them in place beats gathering them (measured), in the gradient of the
-// weights as well.
-constexpr Int few_inputs = 24, few_inputs_of_weight = 4, few_inputs_of_group = 32;
+// Input channels, of each group, up to which conv_few gains (measured): with 16 registers, with 32 and
+// outputs for one vector, and in the gradient of the weights.
+constexpr Int few_inputs = 24, very_few_inputs = 4, few_inputs_of_weight = 4, few_inputs_of_group = 15;
 constexpr Int min_rows = 24, max_rows = 512;  // of one block
 
-/// Does conv_few take it? A group is always few beside gathering its channels from among those of all groups.
-bool reads_in_place(const ConvShape& s, Int most_inputs) {
-  return !is_depthwise(s) && has_few_channels(s, s.groups > 1 ? few_inputs_of_group : most_inputs);
+/// Does conv_few take it?
+bool reads_few(const ConvShape& s) {
+  if (s.groups > 1) return false;
+  const Int vector = static_cast<Int>(gemm_packed_size<float>(1, 1)) / 2;
+  const bool many_registers = gemm_rows() > 8;
+  return has_few_channels(s, !many_registers ? few_inputs : s.out_channels <= vector ? very_few_inputs : 0);
+}
+bool reads_few_for_weight(const ConvShape& s) {
+  return !is_depthwise(s) && has_few_channels(s, s.groups > 1 ? few_inputs_of_group : few_inputs_of_weight);
 }
 
 /// Rows [r0, r1) of the matrix of inputs: for every tap the channels from c0; `gap` elements between rows.
@@ -442,7 +448,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   const Int rows = s.n * t.rows();
   PoolBuffer<T> copy_of(copy_size<T>(ady));
   const Image<const T> dy = channels_last<T>(ady, copy_of);
-  if (reads_in_place(s, few_inputs_of_weight)) return conv_few_grad_weight(s, ax, dy.data, dw);
+  if (reads_few_for_weight(s)) return conv_few_grad_weight(s, ax, dy.data, dw);
   PoolBuffer<T> copy_of_x(ax.stride[1] == 1 ? 0 : copy_size<T>(ax));
   const Image<const T> x = channels_last<T>(ax, copy_of_x);
   if (is_depthwise(s)) return depthwise_weights(x, dy, t, s.n, s.groups, dw);
@@ -480,24 +486,20 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   const PoolBuffer<T> sums(s.groups * panels * size);
   if (rows == 0) std::fill_n(sums.get(), s.groups * panels * size, T(0));
   const Int block = rows == 0 ? 1 : std::clamp<Int>(elements / (t.out[2] * std::max(from, width)), 1, lines);
-  // Tasks share nothing: a range of inputs, one of outputs and one of taps.
+  // Tasks share nothing: some taps of some panels, where these are few of a range of inputs.
   const Int wanted =
       rows * taps * from * s.out_channels < gemm_thread_work || threads() == 1 ? 1 : 4 * threads();
-  const Int tiles = (from + gemm_rows() - 1) / gemm_rows();
-  Int by_from = 1, by_to = 1, by_tap = 1, tasks = s.groups;
-  while (tasks < wanted && (by_from < tiles || by_to < panels || by_tap < taps)) {
-    if (by_from < tiles && (by_to == panels || from * by_to >= to * by_from))
-      ++by_from;
-    else
-      ++(by_to < panels ? by_to : by_tap);
-    tasks = s.groups * by_from * by_to * by_tap;
-  }
+  const Int tiles = (from + gemm_rows() - 1) / gemm_rows(), units = panels * taps;
+  Int ranges = 1;  // of whole tiles, as many in each
+  while (wanted > 1 && ranges < tiles && (s.groups * ranges * units < 2 * wanted || tiles % ranges != 0))
+    ++ranges;
+  const Int parts = std::clamp<Int>((wanted + s.groups * ranges - 1) / (s.groups * ranges), 1, units),
+            tasks = s.groups * ranges * parts;
   parallel_for(rows == 0 ? 0 : tasks, wanted == 1 ? tasks : 1, [&](Int i, Int end) {
     for (; i < end; ++i) {
-      const Int group = i / (by_from * by_to * by_tap), f = i / (by_to * by_tap) % by_from,
-                o = i / by_tap % by_to, r = i % by_tap;
-      const Int f0 = from * (tiles * f / by_from) / tiles, f1 = from * (tiles * (f + 1) / by_from) / tiles,
-                p0 = panels * o / by_to, p1 = panels * (o + 1) / by_to;
+      const Int group = i / (ranges * parts), range = i / parts % ranges, part = i % parts,
+                f0 = from * range / ranges, f1 = from * (range + 1) / ranges, first = units * part / parts,
+                last = units * (part + 1) / parts;
       const PoolBuffer<T> packed(width * block * t.out[2]);
       const PoolBuffer<Run> run(block);
       const Int none = 0;
@@ -508,11 +510,11 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
       for (Int l0 = 0; l0 < lines; l0 += block) {
         const Int l1 = std::min(lines, l0 + block);
         g.accumulate = l0 > 0;
-        for (Int p = p0; p < p1; ++p) {
+        for (Int p = first / taps; p * taps < last; ++p) {
           g.n = std::min(width, to - p * width);
           gemm_pack(dy.data + l0 * t.out[2] * s.out_channels + group * to + p * width, s.out_channels, 1,
                     (l1 - l0) * t.out[2], g.n, packed.get());
-          for (Int tap = taps * r / by_tap; tap < taps * (r + 1) / by_tap; ++tap) {
+          for (Int tap = std::max(first - p * taps, Int{0}); tap < std::min(taps, last - p * taps); ++tap) {
             g.k = runs_inside(x, t, tap, l0, l1, width, run.get(), g.runs);
             g.c = sums.get() + (group * panels + p) * size + tap * of_tap + f0 * width;
             if (g.runs > 0)
@@ -524,19 +526,18 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
       }
     }
   });
-  parallel_for(s.groups * panels, std::max<Int>(1, 16384 / size), [&](Int b, Int e) {
+  // Some outputs at a time: more of their lines would drive each other out of the first cache.
+  const Int some = std::min<Int>(16, width), in_panel = width / some;
+  parallel_for(s.groups * panels * in_panel, std::max<Int>(1, 16384 / size), [&](Int b, Int e) {
     for (; b < e; ++b) {
-      // Some outputs at a time, whose lines do not drive each other out of the first cache.
-      constexpr Int some = 16;
-      for (Int o0 = 0; o0 < width; o0 += some) {
-        const Int first = b % panels * width + o0, count = std::min(some, to - first);
-        T* out = dw.as<T>() + (b / panels * to + first) * dw.stride[0];
-        for (Int c = 0; c < from; ++c, out += dw.stride[1]) {
-          for_taps(t, dw, [&](Int tap, Int offset) {
-            const T* const sum = sums.get() + b * size + tap * of_tap + c * width + o0;
-            for (Int o = 0; o < count; ++o) out[o * dw.stride[0] + offset] = sum[o];
-          });
-        }
+      const Int panel = b / in_panel, o0 = b % in_panel * some, o = panel % panels * width + o0,
+                count = std::min(some, to - o);
+      T* out = dw.as<T>() + (panel / panels * to + o) * dw.stride[0];
+      for (Int c = 0; c < from; ++c, out += dw.stride[1]) {
+        for_taps(t, dw, [&](Int tap, Int offset) {
+          const T* const sum = sums.get() + panel * size + tap * of_tap + c * width + o0;
+          for (Int j = 0; j < count; ++j) out[j * dw.stride[0] + offset] = sum[j];
+        });
       }
     }
   });
@@ -642,7 +643,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
   }
   if (pays_spread(s) && dy.channels_last(s.out_channels)) return spread(s, dy, w, to);
   if (const ConvShape r = reversed(s);
-      whole && reads_in_place(r, few_inputs) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
+      whole && reads_few(r) && r.pad[0] >= 0 && r.pad[1] >= 0 && r.pad[2] >= 0)
     return conv_few(r, ady, turned<T>(w), dx, {});
   const bool depthwise_too = is_depthwise(s) && dy.channel == 1;
   const PoolBuffer<T> packed(depthwise_too || s.n == 0 ? 0 : packed_size<T>(s, false));
@@ -678,7 +679,7 @@ void run_grad_input(const ConvShape& s, const Array& ady, const Array& w, const 
 }  // namespace
 
 void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, const Epilogue& e) {
-  if (reads_in_place(s, few_inputs)) return conv_few(s, ax, w, ay, e);
+  if (reads_few(s)) return conv_few(s, ax, w, ay, e);
   if (has_winograd(s, w) && !(e.packed_b && conv_form(s, w).number == 1))
     return winograd_conv(s, ax, w, false, ay, e);
   dispatch_float("conv", ax.dtype, [&]<class T>(type<T>) {
@@ -694,7 +695,7 @@ void conv(const ConvShape& s, const Array& ax, const Array& w, const Array& ay, 
 }
 
 PackedForm conv_form(const ConvShape& s, const Array& w) {
-  if (s.groups > 1 || reads_in_place(s, few_inputs)) return {};
+  if (s.groups > 1 || reads_few(s)) return {};
   const std::size_t size = size_of(w.dtype);
   // Over so few positions coefficients that are not kept take longer than four times the products.
   constexpr Int few_rows = 64;

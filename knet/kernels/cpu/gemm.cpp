@@ -79,25 +79,20 @@ void pack_block(const T* a, Int am, Int ak, Int rows, Int count, Int k, T* out) 
   }
 }
 
+/// The micro-kernel for so many rows and panels, of which the last may be `half` full.
 template <class T, bool kMask>
-HWY_INLINE void run_tile(const Tile<T>& t, Int rows, Int panels, bool half, [[maybe_unused]] bool packed) {
+HWY_NOINLINE Micro<T> kernel_for(Int rows, Int panels, bool half, [[maybe_unused]] bool packed) {
   if constexpr (fixed_rows<T> && !kMask) {
-    if (packed && panels == 1 && !half && rows >= 4) return micro_packed<T>(rows)(t);
+    if (packed && panels == 1 && !half && rows >= 4) return micro_packed<T>(rows);
   }
-  if (panels == 4)
-    micro<T, 1, 2, 4, kMask>(t);
-  else if (panels == 2 && rows == 1)
-    micro<T, 1, 2, 2, kMask>(t);
-  else if (panels == 2 && rows == 2)
-    micro<T, 2, 2, 2, kMask>(t);
-  else if (panels == 2 && (rows == 3 || most_double_rows == 3))
-    micro<T, 3, 2, 2, kMask>(t);
-  else if (panels == 2)
-    micro<T, most_double_rows, 2, 2, kMask>(t);
-  else if (half)
-    micro_for<T, 1, kMask>(rows)(t);
-  else
-    micro_for<T, 2, kMask>(rows)(t);
+  if (panels == 4) return micro<T, 1, 2, 4, kMask>;
+  if (panels == 2) {
+    return rows == 1                              ? micro<T, 1, 2, 2, kMask>
+           : rows == 2                            ? micro<T, 2, 2, 2, kMask>
+           : (rows == 3 || most_double_rows == 3) ? micro<T, 3, 2, 2, kMask>
+                                                  : micro<T, most_double_rows, 2, 2, kMask>;
+  }
+  return half ? micro_for<T, 1, kMask>(rows) : micro_for<T, 2, kMask>(rows);
 }
 
 /// How c is computed in pieces of so many rows and panels, of which a thread has `share` panels in all.
@@ -173,13 +168,10 @@ void run_tiles(const Gemm<T>& g, const Way<T>& way, Source source, const T* b, I
             t.am = pack_a ? size : g.am * size;
             t.ak = pack_a ? row_width<T>() * size : g.ak * size;
             t.c = g.c + (mb + r0) * g.cm + p * W;
-            if constexpr (free_mask) {
-              run_tile<T, true>(t, r, np, half, pack_a);
-            } else if (mask) {
-              run_tile<T, native_mask>(t, r, np, half, pack_a);
-            } else {
-              run_tile<T, false>(t, r, np, half, pack_a);
-            }
+            if (free_mask || mask)
+              kernel_for<T, native_mask>(r, np, half, pack_a)(t);
+            else
+              kernel_for<T, free_mask>(r, np, half, pack_a)(t);
           }
         }
       }
@@ -228,7 +220,7 @@ void run_runs(const RunGemm<T>& g) {
           const Int m0 = panel_begin(g.m, count, i), m = panel_begin(g.m, count, i + 1) - m0;
           t.a = a + g.a_line[l] + m0 * g.am;
           t.c = g.c + g.c_line[l] + m0 * g.cm + p * W;
-          run_tile<T, free_mask>(t, m, np, half, false);
+          kernel_for<T, free_mask>(m, np, half, false)(t);
         }
       }
     }

@@ -342,24 +342,34 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
   } while (++run != end);
   unroll<W>([&](auto j) KNET_INLINE {
     const Int col = (j / NV) * panel_width<T>() + (j % NV) * N, left = t.cols - col;
-    if (left < N) {
-      if (left <= 0) return;
-      HWY_ALIGN T sums[MR * lanes<T>()];
-      unroll<MR>([&](auto i) KNET_INLINE { hn::Store(acc[i][j], d, sums + i * N); });
-      return store_part(t, sums, MR, col, left);
+    if (left <= 0) return;
+    if constexpr (!free_mask) {
+      if (left < N) {
+        HWY_ALIGN T sums[MR * lanes<T>()];
+        unroll<MR>([&](auto i) KNET_INLINE { hn::Store(acc[i][j], d, sums + i * N); });
+        return store_part(t, sums, MR, col, left);
+      }
     }
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(left, N)));
+    const auto load = [&](const T* p) KNET_INLINE {
+      if constexpr (free_mask) return hn::MaskedLoad(mask, d, p);
+      return hn::LoadU(d, p);
+    };
     T* c = t.c + col;
     if (t.add) {
-      unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, c + i * t.cm)); });
+      unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], load(c + i * t.cm)); });
     }
     if (t.bias) {
-      const V bias = hn::LoadU(d, t.bias + col);
+      const V bias = load(t.bias + col);
       unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], bias); });
     }
     if (t.relu) {
       unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = relu(d, acc[i][j]); });
     }
-    unroll<MR>([&](auto i) KNET_INLINE { hn::StoreU(acc[i][j], d, c + i * t.cm); });
+    unroll<MR>([&](auto i) KNET_INLINE {
+      if constexpr (free_mask) return hn::BlendedStore(acc[i][j], mask, d, c + i * t.cm);
+      hn::StoreU(acc[i][j], d, c + i * t.cm);
+    });
   });
 }
 

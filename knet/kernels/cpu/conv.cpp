@@ -19,16 +19,20 @@ namespace knet::cpu_impl {
 namespace {
 
 constexpr Int block_elements = 40'000;  // of gathered inputs: they stay in the second cache
-// Input channels, of each group, up to which conv_few gains (measured): with 16 registers, with 32 and
-// outputs for one vector, and in the gradient of the weights.
+// Input channels up to which conv_few gains (measured): with 16 registers, with 32 and outputs for one vector, and
+// in the gradient of the weights; and in groups, which share vectors there, the outputs of each.
 constexpr Int few_inputs = 24, very_few_inputs = 4, few_inputs_of_weight = 4, few_inputs_of_group = 15;
+constexpr Int few_outputs_of_group = 4, very_few_outputs_of_group = 2;
 constexpr Int min_rows = 24, max_rows = 512;  // of one block
 
 /// Does conv_few take it?
 bool reads_few(const ConvShape& s) {
-  if (s.groups > 1) return false;
-  const Int vector = static_cast<Int>(gemm_packed_size<float>(1, 1)) / 2;
   const bool many_registers = gemm_rows() > 8;
+  if (s.groups > 1) {
+    const Int most = many_registers ? very_few_outputs_of_group : few_outputs_of_group;
+    return !is_depthwise(s) && s.out_channels / s.groups <= most && has_few_channels(s, few_inputs_of_group);
+  }
+  const Int vector = static_cast<Int>(gemm_packed_size<float>(1, 1)) / 2;
   return has_few_channels(s, !many_registers ? few_inputs : s.out_channels <= vector ? very_few_inputs : 0);
 }
 bool reads_few_for_weight(const ConvShape& s) {

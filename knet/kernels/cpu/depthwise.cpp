@@ -1,7 +1,8 @@
 // Convolutions with one input and one output channel in a group: lines of positions that all have the same
 // taps inside the image, channels side by side. Four positions of a vector of channels share the weights;
-// the gradient of the weights keeps the sums of some taps while a line goes by. Compiled for each
-// instruction set.
+// the gradient of the weights keeps the sums of some taps while a line goes by. Kernels 3 and 5 wide, of
+// which neighbouring taps read neighbouring positions, take a line of the kernel at a time, and the edges of
+// the image in the same pass. Compiled for each instruction set.
 #include <algorithm>
 
 #include "knet/base/threads.hpp"
@@ -24,12 +25,23 @@ struct Line {
   Int taps, positions, channels;
   Int x_step, y_step;  ///< from one position to the next
 };
+/// Lines of a kernel, and what they read: those inside the image. Kernels are as wide as their padding makes
+/// whole.
+struct Rows {
+  const float** x;  ///< of every line, at the first position
+  float** w;        ///< of its first tap: weights, or sums, of all channels
+  Int rows, positions, channels;
+  Int x_step, y_step;
+};
 template <class T>
 struct Loops {
   /// y = bias (or null) + the products, then relu if so
   void (*forward)(const Line<T>&, const T* bias, bool relu, T* y);
   /// w += x dy
   void (*weights)(const Line<T>&, const T* dy);
+  /// The same of whole vectors, kernels 3 and 5 wide.
+  void (*forward_rows[2])(const Rows&, const float* bias, bool relu, float* y);
+  void (*weight_rows[2])(const Rows&, const float* dy);
 };
 
 }  // namespace knet::cpu_impl::depth
@@ -129,8 +141,100 @@ void weights(const Line<T>& l, const T* dy) {
   }
 }
 
-Loops<float> loops_f32() { return {forward<float>, weights<float>}; }
-Loops<double> loops_f64() { return {forward<double>, weights<double>}; }
+// ---- lines of kernels K wide ----
+
+using V = Vec<float>;
+constexpr int at_once = 4;  // positions
+
+/// Positions [first, first + 4), of which the first `kLeft` inputs lie before the image, the last `kRight`
+/// behind.
+template <int K, int kLeft, int kRight>
+HWY_NOINLINE void slide(const Rows& l, Int first, const float* bias, bool relu, float* y) {
+  const Int step = l.x_step, from = (first - K / 2) * step;
+  y += first * l.y_step;
+  for (Int c = 0; c + V::lanes <= l.channels; c += V::lanes) {
+    V sum[at_once];
+    KNET_UNROLL_ALL
+    for (int p = 0; p < at_once; ++p) sum[p] = bias ? V::load(bias + c) : V::zero();
+    for (Int r = 0; r < l.rows; ++r) {
+      const float *x = l.x[r] + c, *w = l.w[r] + c;
+      V weight[K];
+      KNET_UNROLL_ALL
+      for (int k = 0; k < K; ++k) weight[k] = V::load(w + k * l.channels);
+      KNET_UNROLL_ALL
+      for (int i = kLeft; i < at_once + K - 1 - kRight; ++i) {
+        const V input = V::load(x + from + i * step);
+        KNET_UNROLL_ALL
+        for (int k = 0; k < K; ++k) {
+          if (i - k >= 0 && i - k < at_once) sum[i - k] = fma(input, weight[k], sum[i - k]);
+        }
+      }
+    }
+    KNET_UNROLL_ALL
+    for (int p = 0; p < at_once; ++p) (relu ? max(sum[p], V::zero()) : sum[p]).store(y + p * l.y_step + c);
+  }
+}
+template <int K>
+void forward_rows(const Rows& l, const float* bias, bool relu, float* y) {
+  constexpr int pad = K / 2;
+  const Int last = l.positions - at_once;
+  slide<K, pad, 0>(l, 0, bias, relu, y);
+  for (Int p = at_once; p < last; p += at_once) {
+    p = std::min(p, last - pad);  // some positions may be done once more
+    slide<K, 0, 0>(l, p, bias, relu, y);
+  }
+  slide<K, 0, pad>(l, last, bias, relu, y);
+}
+
+/// The sums of R lines of the kernel from `first` on.
+template <int K, int R>
+HWY_NOINLINE void sum_rows(const Rows& l, Int first, const float* dy) {
+  constexpr int pad = K / 2;
+  for (Int c = 0; c + V::lanes <= l.channels; c += V::lanes) {
+    V sum[R][K];
+    KNET_UNROLL_ALL
+    for (int r = 0; r < R; ++r) {
+      KNET_UNROLL_ALL
+      for (int k = 0; k < K; ++k) sum[r][k] = V::load(l.w[first + r] + k * l.channels + c);
+    }
+    const auto add = [&](Int p, auto inside) {
+      const V d = V::load(dy + p * l.y_step + c);
+      KNET_UNROLL_ALL
+      for (int r = 0; r < R; ++r) {
+        KNET_UNROLL_ALL
+        for (int k = 0; k < K; ++k) {
+          if (inside(k))
+            sum[r][k] = fma(V::load(l.x[first + r] + (p + k - pad) * l.x_step + c), d, sum[r][k]);
+        }
+      }
+    };
+    for (Int p = 0; p < pad; ++p) add(p, [&](int k) { return p + k >= pad; });
+    for (Int p = pad; p < l.positions - pad; ++p) add(p, [](int) { return true; });
+    for (Int p = l.positions - pad; p < l.positions; ++p)
+      add(p, [&](int k) { return p + k - pad < l.positions; });
+    KNET_UNROLL_ALL
+    for (int r = 0; r < R; ++r) {
+      KNET_UNROLL_ALL
+      for (int k = 0; k < K; ++k) sum[r][k].store(l.w[first + r] + k * l.channels + c);
+    }
+  }
+}
+template <int K>
+void weight_rows(const Rows& l, const float* dy) {
+  constexpr int most = K == 3 ? 3 : 2;
+  Int r = 0;
+  for (; r + most <= l.rows; r += most) sum_rows<K, most>(l, r, dy);
+  if (most == 3 && l.rows - r == 2)
+    sum_rows<K, 2>(l, r, dy);
+  else if (r < l.rows)
+    sum_rows<K, 1>(l, r, dy);
+}
+
+Loops<float> loops_f32() {
+  return {
+      forward<float>, weights<float>, {forward_rows<3>, forward_rows<5>}, {weight_rows<3>, weight_rows<5>}};
+}
+Loops<double> loops_f64() { return {forward<double>, weights<double>, {}, {}}; }
 
 }  // namespace
 }  // namespace knet::cpu_impl::depth::HWY_NAMESPACE
@@ -149,6 +253,8 @@ const Loops<double>& best(double) {
   static const Loops<double> l = HWY_DYNAMIC_DISPATCH(loops_f64)();
   return l;
 }
+
+Int lanes() { return static_cast<Int>(gemm_packed_size<float>(1, 1)) / 2; }
 
 /// f(first position, line) for the pieces of output line `number` (of all images) whose positions have the
 /// same taps inside x. `w`: [taps][channels]; `xs` and `ws` have room for all taps.
@@ -187,6 +293,36 @@ void pieces(const Image<const T>& x, const Taps& t, Int number, Int channels, T*
   for (Int i = high; i < out; ++i) piece(i, i + 1);
 }
 
+/// Do kernel and image suit the loops over lines of the kernel? Channels beyond whole vectors do not.
+template <class T>
+bool has_rows(const Image<const T>& x, const Taps& t) {
+  const auto& shift = t.shift[2];
+  const Int wide = static_cast<Int>(shift.size());
+  bool same = std::is_same_v<T, float> && (wide == 3 || wide == 5) && t.step[2] == 1 &&
+              t.out[2] == x.size[2] && t.out[2] >= 4 + wide / 2;
+  for (Int i = 0; i < wide; ++i) same = same && shift[static_cast<std::size_t>(i)] == i - wide / 2;
+  return same;
+}
+/// The lines of the kernel that output line `number` (of all images) reads inside them. `w`:
+/// [taps][channels].
+inline Rows rows_of(const Image<const float>& x, const Taps& t, Int number, Int channels, float* w,
+                    const float** xs, float** ws) {
+  const Int h0 = number % t.out[1] * t.step[1], d0 = number / t.out[1] % t.out[0] * t.step[0],
+            n = number / t.out[1] / t.out[0], wide = static_cast<Int>(t.shift[2].size());
+  Int count = 0;
+  for (const Int sd : t.shift[0]) {
+    for (const Int sh : t.shift[1]) {
+      const Int d = d0 + sd, h = h0 + sh;
+      if (d >= 0 && d < x.size[0] && h >= 0 && h < x.size[1]) {
+        xs[count] = x.data + n * x.image + d * x.at[0] + h * x.at[1];
+        ws[count++] = w;
+      }
+      w += wide * channels;
+    }
+  }
+  return {xs, ws, count, t.out[2], channels, x.at[2], 0};
+}
+
 }  // namespace depth
 
 template <class T>
@@ -200,11 +336,23 @@ void depthwise(const Image<const T>& x, const Taps& t, const Array& w, Int n, In
   });
   const bool relu = e.activation == Unary::relu, plain = relu || e.activation == Unary::identity;
   const Int work = std::max<Int>(1, taps * channels * t.out[2]);
+  const bool by_rows = channels % depth::lanes() == 0 && depth::has_rows(x, t),
+             rows_3 = t.shift[2].size() == 3;
   parallel_for(lines, std::max<Int>(1, 65536 / work), [&](Int b, Int end) {
     const PoolBuffer<const T*> xs(taps);
     const PoolBuffer<T*> ws(taps);
     for (; b < end; ++b) {
       Place p(t, b * t.out[2]);
+      if constexpr (std::is_same_v<T, float>) {
+        if (by_rows) {
+          depth::Rows rows = depth::rows_of(x, t, b, channels, weights.get(), xs.get(), ws.get());
+          rows.y_step = target.step[2] * target.y.at[2];
+          T* const y = target.at(p);
+          depth::best(T()).forward_rows[rows_3 ? 0 : 1](rows, static_cast<const T*>(e.bias), relu, y);
+          if (!plain) apply_activation(e.activation, e.alpha, y, t.out[2], channels, rows.y_step);
+          continue;
+        }
+      }
       depth::pieces(x, t, b, channels, weights.get(), xs.get(), ws.get(),
                     [&](Int first, depth::Line<T> line) {
                       p.p[2] = first;
@@ -226,6 +374,8 @@ void depthwise_weights(const Image<const T>& x, const Image<const T>& dy, const 
   const Int parts = std::max<Int>(1, std::min({lines * t.out[2] * size / least_work, lines, most_parts}));
   const PoolBuffer<T> sums(size * parts);
   std::fill_n(sums.get(), size * parts, T(0));
+  const bool by_rows = channels % depth::lanes() == 0 && depth::has_rows(x, t),
+             rows_3 = t.shift[2].size() == 3;
   parallel_for(parts, 1, [&](Int part, Int end) {
     const PoolBuffer<const T*> xs(taps);
     const PoolBuffer<T*> ws(taps);
@@ -233,6 +383,15 @@ void depthwise_weights(const Image<const T>& x, const Image<const T>& dy, const 
       for (Int b = lines * part / parts; b < lines * (part + 1) / parts; ++b) {
         const Place p(t, b * t.out[2]);
         const T* line_of = dy.data + p.n * dy.image + p.p[0] * dy.at[0] + p.p[1] * dy.at[1];
+        if constexpr (std::is_same_v<T, float>) {
+          if (by_rows) {
+            depth::Rows rows =
+                depth::rows_of(x, t, b, channels, sums.get() + part * size, xs.get(), ws.get());
+            rows.y_step = dy.at[2];
+            depth::best(T()).weight_rows[rows_3 ? 0 : 1](rows, line_of);
+            continue;
+          }
+        }
         depth::pieces(x, t, b, channels, sums.get() + part * size, xs.get(), ws.get(),
                       [&](Int first, depth::Line<T> line) {
                         line.y_step = dy.at[2];

@@ -53,7 +53,20 @@ const Case cases[] = {
     {2, 64, 64, 8, {1, 7, 7}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
     {1, 60, 60, 3, {1, 9, 17}, {1, 5, 3}, {1, 2, 1}, {0, 2, 1}, {1, 1, 1}},
     {3, 24, 48, 6, {2, 5, 6}, {2, 3, 2}, {1, 1, 1}, {1, 1, 0}, {1, 1, 2}},
-    {2, 80, 40, 2, {1, 8, 8}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},  // groups of many inputs
+    {2, 80, 40, 2, {1, 8, 8}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},     // groups of many inputs
+    {2, 48, 48, 48, {1, 10, 11}, {1, 3, 3}, {1, 2, 1}, {0, 1, 1}, {1, 1, 1}},  // depthwise, whole vectors
+    {1, 32, 32, 32, {1, 12, 13}, {1, 5, 5}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
+    {2, 16, 16, 16, {3, 6, 5}, {2, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
+    {1, 40, 36, 1, {3, 5, 6}, {2, 3, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},    // depth
+    {1, 32, 40, 1, {1, 11, 10}, {1, 2, 2}, {1, 3, 3}, {0, 0, 0}, {1, 1, 1}},  // inputs that nothing reads
+    {2, 30, 33, 1, {1, 12, 11}, {1, 3, 3}, {1, 1, 1}, {0, 2, 2}, {1, 2, 2}},
+    {1, 350, 20, 1, {1, 5, 6}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},   // more steps than stay in a
+                                                                              // cache
+    {2, 28, 20, 1, {1, 4, 5}, {1, 2, 2}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}},    // outputs of padding alone
+    {1, 64, 40, 1, {1, 9, 3}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},    // short lines
+    {2, 12, 6, 3, {1, 9, 10}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},    // groups of few outputs
+    {1, 150, 210, 1, {1, 6, 5}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},  // packed otherwise than not
+    {2, 20, 40, 1, {1, 10, 30}, {1, 3, 5}, {1, 1, 2}, {0, 1, 2}, {1, 1, 1}},
 };
 ConvShape shape_of(const Case& c) {
   ConvShape s{};
@@ -107,6 +120,17 @@ TEST_P(Convolution, MatchesThePlainLoops) {
           SCOPED_TRACE("forward");
           expect_near(y.a, expected.a, tolerance, tolerance);
         }
+        if (const PackedForm form = cpu.conv_form(s, w.a); form.number != 0) {
+          SCOPED_TRACE("packed");
+          std::vector<double> packed(form.bytes / sizeof(double) + 1);
+          cpu.conv_pack(s, w.a, packed.data());
+          Array none = w.a;
+          none.data = nullptr;
+          e.packed_b = packed.data();
+          Block z = channels_last(t, ys);
+          cpu.conv(s, x.a, none, z.a, e);
+          expect_near(z.a, expected.a, tolerance, tolerance);
+        }
       }
       Block dx = channels_last(t, xs), dx0 = channels_last(t, xs);
       fill_random(dx, 4);  // what was there must not matter
@@ -137,6 +161,8 @@ TEST(Convolutions, DoNotDependOnThreads) {
       {4, 30, 24, 1, {1, 70, 64}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
       {2, 32, 32, 4, {1, 20, 20}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
       {2, 40, 48, 1, {1, 20, 20}, {1, 5, 5}, {1, 2, 2}, {0, 2, 2}, {1, 1, 1}},
+      {2, 100, 30, 1, {1, 20, 20}, {1, 5, 5}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
+      {3, 48, 48, 48, {1, 30, 31}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
   };
   for (const Case& c : some) {
     SCOPED_TRACE(c.in);

@@ -143,11 +143,11 @@ void forward(const Line<T>& l, Int vectors) {
            : vectors == 2 ? forward_of<T, 2, 6, 1>(l)
                           : forward_of<T, 3, 4, 1>(l);
   } else if constexpr (HWY_TARGET == HWY_AVX3) {  // see reads_few in conv.cpp
-    forward_of<T, 1, 25, 12, 8, 4, 2, 1>(l);
+    forward_of<T, 1, 25, 12, 8, 4, 1>(l);
   } else {
-    vectors == 1   ? forward_of<T, 1, 12, 8, 4, 2, 1>(l)
-    : vectors == 2 ? forward_of<T, 2, 6, 4, 2, 1>(l)
-                   : forward_of<T, 3, 4, 2, 1>(l);
+    vectors == 1   ? forward_of<T, 1, 12, 8, 4, 1>(l)
+    : vectors == 2 ? forward_of<T, 2, 6, 4, 1>(l)
+                   : forward_of<T, 3, 4, 1>(l);
   }
 }
 

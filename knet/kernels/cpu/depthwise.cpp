@@ -141,49 +141,63 @@ void weights(const Line<T>& l, const T* dy) {
   }
 }
 
+#if HWY_TARGET != HWY_SSE4  // the library stays small
+
 // ---- lines of kernels K wide ----
 
 using V = Vec<float>;
-constexpr int at_once = 4;  // positions
 
-/// Positions [first, first + 4), of which the first `kLeft` inputs lie before the image, the last `kRight`
-/// behind.
-template <int K, int kLeft, int kRight>
+/// Reads a vector once: compilers would have every product that needs it read it anew.
+HWY_INLINE V load_once(const float* p) {
+  V v = V::load(p);
+#if HWY_ARCH_X86
+  asm("" : "+v"(v.v.raw));
+#endif
+  return v;
+}
+/// N positions from `first` on, of whose inputs `kLeft` lie before the image and `kRight` behind.
+template <int N, int K, int kLeft, int kRight>
 HWY_NOINLINE void slide(const Rows& l, Int first, const float* bias, bool relu, float* y) {
-  const Int step = l.x_step, from = (first - K / 2) * step;
+  const Int step = l.x_step, from = (first + kLeft - K / 2) * step;
   y += first * l.y_step;
   for (Int c = 0; c + V::lanes <= l.channels; c += V::lanes) {
-    V sum[at_once];
+    V sum[N];
     KNET_UNROLL_ALL
-    for (int p = 0; p < at_once; ++p) sum[p] = bias ? V::load(bias + c) : V::zero();
+    for (int p = 0; p < N; ++p) sum[p] = bias ? V::load(bias + c) : V::zero();
     for (Int r = 0; r < l.rows; ++r) {
-      const float *x = l.x[r] + c, *w = l.w[r] + c;
+      const float *x = l.x[r] + from + c, *w = l.w[r] + c;
       V weight[K];
       KNET_UNROLL_ALL
-      for (int k = 0; k < K; ++k) weight[k] = V::load(w + k * l.channels);
+      for (int k = 0; k < K; ++k, w += l.channels) weight[k] = V::load(w);
       KNET_UNROLL_ALL
-      for (int i = kLeft; i < at_once + K - 1 - kRight; ++i) {
-        const V input = V::load(x + from + i * step);
+      for (int i = kLeft; i < N + K - 1 - kRight; ++i, x += step) {
+        const V input = load_once(x);
         KNET_UNROLL_ALL
         for (int k = 0; k < K; ++k) {
-          if (i - k >= 0 && i - k < at_once) sum[i - k] = fma(input, weight[k], sum[i - k]);
+          if (i - k >= 0 && i - k < N) sum[i - k] = fma(input, weight[k], sum[i - k]);
         }
       }
     }
+    float* to = y + c;
     KNET_UNROLL_ALL
-    for (int p = 0; p < at_once; ++p) (relu ? max(sum[p], V::zero()) : sum[p]).store(y + p * l.y_step + c);
+    for (int p = 0; p < N; ++p, to += l.y_step) (relu ? max(sum[p], V::zero()) : sum[p]).store(to);
   }
+}
+template <int N, int K>
+void slide_along(const Rows& l, const float* bias, bool relu, float* y) {
+  constexpr int pad = K / 2;
+  const Int last = l.positions - N;
+  slide<N, K, pad, 0>(l, 0, bias, relu, y);
+  for (Int p = N; p < last; p += N) {
+    p = std::min(p, last - pad);  // some positions may be done once more
+    slide<N, K, 0, 0>(l, p, bias, relu, y);
+  }
+  slide<N, K, 0, pad>(l, last, bias, relu, y);
 }
 template <int K>
 void forward_rows(const Rows& l, const float* bias, bool relu, float* y) {
-  constexpr int pad = K / 2;
-  const Int last = l.positions - at_once;
-  slide<K, pad, 0>(l, 0, bias, relu, y);
-  for (Int p = at_once; p < last; p += at_once) {
-    p = std::min(p, last - pad);  // some positions may be done once more
-    slide<K, 0, 0>(l, p, bias, relu, y);
-  }
-  slide<K, 0, pad>(l, last, bias, relu, y);
+  if (K > 3 || l.positions >= 8 + K / 2) return slide_along<8, K>(l, bias, relu, y);
+  if constexpr (K == 3) slide_along<4, K>(l, bias, relu, y);
 }
 
 /// The sums of R lines of the kernel from `first` on.
@@ -234,6 +248,13 @@ Loops<float> loops_f32() {
   return {
       forward<float>, weights<float>, {forward_rows<3>, forward_rows<5>}, {weight_rows<3>, weight_rows<5>}};
 }
+
+#else
+
+Loops<float> loops_f32() { return {forward<float>, weights<float>, {}, {}}; }
+
+#endif
+
 Loops<double> loops_f64() { return {forward<double>, weights<double>, {}, {}}; }
 
 }  // namespace
@@ -293,13 +314,13 @@ void pieces(const Image<const T>& x, const Taps& t, Int number, Int channels, T*
   for (Int i = high; i < out; ++i) piece(i, i + 1);
 }
 
-/// Do kernel and image suit the loops over lines of the kernel? Channels beyond whole vectors do not.
+/// Do kernel and image suit the loops over lines of the kernel?
 template <class T>
 bool has_rows(const Image<const T>& x, const Taps& t) {
   const auto& shift = t.shift[2];
   const Int wide = static_cast<Int>(shift.size());
-  bool same = std::is_same_v<T, float> && (wide == 3 || wide == 5) && t.step[2] == 1 &&
-              t.out[2] == x.size[2] && t.out[2] >= 4 + wide / 2;
+  bool same = std::is_same_v<T, float> && best(float()).forward_rows[0] && (wide == 3 || wide == 5) &&
+              t.step[2] == 1 && t.out[2] == x.size[2] && t.out[2] >= (wide == 3 ? 5 : 10);
   for (Int i = 0; i < wide; ++i) same = same && shift[static_cast<std::size_t>(i)] == i - wide / 2;
   return same;
 }

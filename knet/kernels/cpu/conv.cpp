@@ -19,8 +19,8 @@ namespace knet::cpu_impl {
 namespace {
 
 constexpr Int block_elements = 40'000;  // of gathered inputs: they stay in the second cache
-// Input channels up to which conv_few gains (measured): with 16 registers, with 32 and outputs for one vector, and
-// in the gradient of the weights; and in groups, which share vectors there, the outputs of each.
+// Input channels up to which conv_few gains (measured): with 16 registers, with 32 and outputs for one
+// vector, and in the gradient of the weights; and in groups, which share vectors there, the outputs of each.
 constexpr Int few_inputs = 24, very_few_inputs = 4, few_inputs_of_weight = 4, few_inputs_of_group = 15;
 constexpr Int few_outputs_of_group = 4, very_few_outputs_of_group = 2;
 constexpr Int min_rows = 24, max_rows = 512;  // of one block
@@ -702,6 +702,7 @@ PackedForm conv_form(const ConvShape& s, const Array& w) {
   if (s.groups > 1 || reads_few(s)) return {};
   const std::size_t size = size_of(w.dtype);
   // Over so few positions coefficients that are not kept take longer than four times the products.
+
   constexpr Int few_rows = 64;
   const Int kept = has_winograd(s, w) ? winograd_size(s) : 0, rows = s.n * s.out[1] * s.out[2];
   if (has_winograd(s, w) && (kept > 0 || rows > few_rows))

@@ -31,6 +31,7 @@ constexpr Int direct_bytes = 32 * 1024;    // b that needs no packing because it
 constexpr Int direct_rows = 4 * max_rows;  // rows of c from which packing b pays
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
+constexpr Int far_bytes = 1 << 20;               // b of which the next block is asked for
 constexpr int most_double_rows =
     HWY_TARGET == HWY_AVX3 ? 4 : 3;       // rows of c up to which two panels fit the registers
 constexpr Int brief_work = 1'000'000;     // multiply-adds up to which sleeping threads are not woken
@@ -95,6 +96,13 @@ HWY_NOINLINE Micro<T> kernel_for(Int rows, Int panels, bool half, [[maybe_unused
   return half ? micro_for<T, 1, kMask>(rows) : micro_for<T, 2, kMask>(rows);
 }
 
+/// Elements [from, to) of b, which come from a far cache or from memory, while others are multiplied.
+template <class T>
+HWY_INLINE void ask_for(const T* b, Int from, Int to) {
+  constexpr Int line = 64 / sizeof(T);
+  for (Int i = from / line * line; i < to; i += line) hwy::Prefetch(b + i);
+}
+
 /// How c is computed in pieces of so many rows and panels, of which a thread has `share` panels in all.
 template <class T>
 struct Way {
@@ -131,6 +139,7 @@ void run_tiles(const Gemm<T>& g, const Way<T>& way, Source source, const T* b, I
   const Int panels = (g.n + W - 1) / W;
   const bool pack_a = way.pack_a, pack_once = way.keep_a || way.blocks == 1;
   const Int parts = way.parts, group = way.group;
+  const bool far = source == Source::panels && panels * W * g.k * size > far_bytes;
   Tile<T> t;
   t.bk = source == Source::rows ? g.bk : W;
   t.cm = g.cm;
@@ -162,16 +171,19 @@ void run_tiles(const Gemm<T>& g, const Way<T>& way, Source source, const T* b, I
           t.bias = ends && g.bias ? g.bias + p * W : nullptr;
           const bool half = t.cols - (np - 1) * W <= N,
                      mask = native_mask && source == Source::rows && !whole;
+          const bool masked = free_mask || mask;
+          const auto kernel = masked ? kernel_for<T, native_mask> : kernel_for<T, free_mask>;
+          const Micro<T> kernels[] = {kernel(rows / count, np, half, pack_a),
+                                      kernel((rows + count - 1) / count, np, half, pack_a)};
+          const Int ahead = far && p + np < g1 ? t.k * W : 0;
           for (Int i = 0; i < count; ++i) {
+            ask_for(t.b + np * t.panel_stride, ahead * i / count, ahead * (i + 1) / count);
             const Int r0 = panel_begin(rows, count, i), r = panel_begin(rows, count, i + 1) - r0;
             t.a = pack_a ? a_block + i * panel_size<T>(t.k) : g.a + (mb + r0) * g.am + k0 * g.ak;
             t.am = pack_a ? size : g.am * size;
             t.ak = pack_a ? row_width<T>() * size : g.ak * size;
             t.c = g.c + (mb + r0) * g.cm + p * W;
-            if (free_mask || mask)
-              kernel_for<T, native_mask>(r, np, half, pack_a)(t);
-            else
-              kernel_for<T, free_mask>(r, np, half, pack_a)(t);
+            kernels[r - rows / count](t);
           }
         }
       }
@@ -196,31 +208,37 @@ void run_runs(const RunGemm<T>& g) {
   t.am = g.am * size, t.ak = g.ak * size;
   t.bk = W, t.panel_stride = g.panel;
   t.cm = g.cm;
-  for (Int q = 0; q < parts; ++q) {
-    const Int r0 = cuts > 1 ? q / cuts : g.runs * q / parts,
-              r1 = cuts > 1 ? r0 + 1 : g.runs * (q + 1) / parts, k0 = g.k * (q % cuts) / cuts,
-              k1 = g.k * (q % cuts + 1) / cuts;
-    t.k = k1 - k0;
-    const T* const a = g.a + k0 * g.ak;
-    for (Int p = 0, np; p < panels; p += np) {
-      np = panels - p < 2 || g.m > most_double_rows ? 1 : g.m == 1 && panels - p >= 4 ? 4 : 2;
-      t.cols = std::min(np * W, g.n - p * W);
-      const bool half = t.cols - (np - 1) * W <= N;
+  const bool far = panels * g.panel * size > far_bytes;
+  // A panel from its first part to its last: b comes from memory as it lies there, and once.
+  for (Int p = 0, np; p < panels; p += np) {
+    np = panels - p < 2 || g.m > most_double_rows ? 1 : g.m == 1 && panels - p >= 4 ? 4 : 2;
+    t.cols = std::min(np * W, g.n - p * W);
+    const bool half = t.cols - (np - 1) * W <= N;
+    const Micro<T> kernels[] = {kernel_for<T, free_mask>(g.m / count, np, half, false),
+                                kernel_for<T, free_mask>((g.m + count - 1) / count, np, half, false)};
+    for (Int q = 0; q < parts; ++q) {
+      const Int r0 = cuts > 1 ? q / cuts : g.runs * q / parts,
+                r1 = cuts > 1 ? r0 + 1 : g.runs * (q + 1) / parts, k0 = g.k * (q % cuts) / cuts,
+                k1 = g.k * (q % cuts + 1) / cuts;
+      t.k = k1 - k0;
+      const T *const b = g.packed + p * g.panel + k0 * W, *const next = b + g.run[r1 - 1].b + t.k * W;
+      const Int ahead = far && (q + 1 < parts || p + np < panels) ? (r1 - r0) * t.k * W : 0;
       for (Int l = 0; l < g.lines; ++l) {
+        ask_for(next, ahead * l / g.lines, ahead * (l + 1) / g.lines);
         const Int first = g.only ? g.only[2 * l] : 0, end = g.only ? g.only[2 * l + 1] : g.runs,
                   from = std::max(r0, first), to = std::min(r1, end);
         if (from >= to) continue;
         t.run = g.run + from, t.runs = to - from;
-        t.b = g.packed + k0 * W + p * g.panel;
+        t.b = b + t.run->b;
         t.add = g.accumulate || from > first || k0 > 0;
         const bool ends = to == end && k1 == g.k;
         t.relu = ends && g.act == Unary::relu;
         t.bias = ends && g.bias ? g.bias + p * W : nullptr;
         for (Int i = 0; i < count; ++i) {
           const Int m0 = panel_begin(g.m, count, i), m = panel_begin(g.m, count, i + 1) - m0;
-          t.a = a + g.a_line[l] + m0 * g.am;
+          t.a = g.a + g.a_line[l] + m0 * g.am + k0 * g.ak + t.run->a;
           t.c = g.c + g.c_line[l] + m0 * g.cm + p * W;
-          kernel_for<T, free_mask>(m, np, half, false)(t);
+          kernels[m - g.m / count](t);
         }
       }
     }

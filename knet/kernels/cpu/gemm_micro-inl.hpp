@@ -240,14 +240,13 @@ void pack_columns(const T* src, Int step, Int rows, Int count, Int k, T* HWY_RES
 
 // ---- the micro-kernel ----
 
-inline constexpr Run one_run = {0, 0};
 /// What a call of the micro-kernel computes: rows x cols of c over `runs` times k steps.
 template <class T>
 struct Tile {
   const T* a;
-  Int am, ak;  // bytes
-  const Run* run = &one_run;
-  Int runs = 1;
+  Int am, ak;                // bytes
+  Int runs = 1;              // the terms may lie in several pieces of k steps,
+  const Run* run = nullptr;  // whose places differ as these; a and b are those of the first
   const T* b;
   Int bk;            // elements from one step to the next
   Int panel_stride;  // elements from one panel of b to the next
@@ -265,10 +264,21 @@ template <class T>
 HWY_NOINLINE void store_part(const Tile<T>& t, const T* sums, Int rows, Int col, Int left) {
   const Tag<T> d;
   T* c = t.c + col;
+  const auto bias = t.bias ? load_first(d, t.bias + col, left) : hn::Zero(d);
+  if constexpr (free_mask) {
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(left));
+    for (Int i = 0; i < rows; ++i, c += t.cm, sums += lanes<T>()) {
+      auto r = hn::Add(hn::Load(d, sums), bias);
+      if (t.add) r = hn::Add(r, hn::MaskedLoad(mask, d, c));
+      if (t.relu) r = relu(d, r);
+      hn::BlendedStore(r, mask, d, c);
+    }
+    return;
+  }
   for (Int i = 0; i < rows; ++i, c += t.cm, sums += lanes<T>()) {
     auto r = hn::Load(d, sums);
     if (t.add) r = hn::Add(r, load_first(d, c, left));
-    if (t.bias) r = hn::Add(r, load_first(d, t.bias + col, left));
+    r = hn::Add(r, bias);
     if (t.relu) r = relu(d, r);
     store_first(r, d, c, left);
   }
@@ -292,11 +302,11 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
             am3 = 3 * am, bk = t.bk, ps = t.panel_stride;
   // c is wanted at the end; until then it may come from a far cache.
   unroll<MR>([&](auto i) KNET_INLINE { hwy::Prefetch(t.c + i * t.cm); });
-  const Run *run = t.run, *const end = run + t.runs;
-  do {
-    const T* b = t.b + run->b;
-    const char *p0 = reinterpret_cast<const char*>(t.a + run->a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
-               *p2 = p0 + (MR > 10 ? 10 * am : 0);
+  const T* b = t.b;
+  const char *p0 = reinterpret_cast<const char*>(t.a), *p1 = p0 + (MR > 5 ? 5 * am : 0),
+             *p2 = p0 + (MR > 10 ? 10 * am : 0);
+  const Run* run = t.run;
+  for ([[maybe_unused]] Int left = t.runs;;) {
     KNET_UNROLL_K
     for (Int k = t.k; k > 0; --k) {
       const auto b_at = [&](auto j) KNET_INLINE {
@@ -339,37 +349,34 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
       if constexpr (!kPacked && MR > 10) p2 += ak;
       b += bk;
     }
-  } while (++run != end);
+    if (kPacked || HWY_LIKELY(--left == 0)) break;
+    ++run;
+    const Int to_next = (run->a - run[-1].a) * Int{sizeof(T)} - t.k * ak;
+    p0 += to_next;
+    if constexpr (!kPacked && MR > 5) p1 += to_next;
+    if constexpr (!kPacked && MR > 10) p2 += to_next;
+    b += run->b - run[-1].b - t.k * bk;
+  }
   unroll<W>([&](auto j) KNET_INLINE {
     const Int col = (j / NV) * panel_width<T>() + (j % NV) * N, left = t.cols - col;
-    if (left <= 0) return;
-    if constexpr (!free_mask) {
-      if (left < N) {
-        HWY_ALIGN T sums[MR * lanes<T>()];
-        unroll<MR>([&](auto i) KNET_INLINE { hn::Store(acc[i][j], d, sums + i * N); });
-        return store_part(t, sums, MR, col, left);
-      }
+    T* const c = t.c + col;
+    if (left < N) {
+      if (left <= 0) return;
+      HWY_ALIGN T sums[MR * lanes<T>()];
+      unroll<MR>([&](auto i) KNET_INLINE { hn::Store(acc[i][j], d, sums + i * N); });
+      return store_part(t, sums, MR, col, left);
     }
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(std::min(left, N)));
-    const auto load = [&](const T* p) KNET_INLINE {
-      if constexpr (free_mask) return hn::MaskedLoad(mask, d, p);
-      return hn::LoadU(d, p);
-    };
-    T* c = t.c + col;
     if (t.add) {
-      unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], load(c + i * t.cm)); });
+      unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, c + i * t.cm)); });
     }
     if (t.bias) {
-      const V bias = load(t.bias + col);
+      const V bias = hn::LoadU(d, t.bias + col);
       unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], bias); });
     }
     if (t.relu) {
       unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = relu(d, acc[i][j]); });
     }
-    unroll<MR>([&](auto i) KNET_INLINE {
-      if constexpr (free_mask) return hn::BlendedStore(acc[i][j], mask, d, c + i * t.cm);
-      hn::StoreU(acc[i][j], d, c + i * t.cm);
-    });
+    unroll<MR>([&](auto i) KNET_INLINE { hn::StoreU(acc[i][j], d, c + i * t.cm); });
   });
 }
 

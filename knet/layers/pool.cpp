@@ -9,12 +9,14 @@ namespace {
 
 template <class L>
 PoolOptions options(const L& l) {
-  return {.window = l.window,
-          .stride = l.stride,
-          .padding = l.padding,
-          .mode = l.mode,
-          .propagate_nan = l.propagate_nan,
-          .alpha = l.alpha};
+  PoolOptions o{.window = l.window,
+                .stride = l.stride,
+                .padding = l.padding,
+                .mode = l.mode,
+                .propagate_nan = l.propagate_nan,
+                .alpha = l.alpha};
+  if constexpr (requires { l.ceil_mode; }) o.ceil_mode = l.ceil_mode;
+  return o;
 }
 /// An image without its batch gets one.
 template <class F>
@@ -33,6 +35,7 @@ std::string describe_pool(const char* name, const L& l) {
   if (l.mode != PoolMode::max) s += text(", mode=", name_of(l.mode));
   if (!l.propagate_nan) s += ", NaNs passed over";
   if (l.alpha != 1) s += text(", alpha=", l.alpha);
+  if constexpr (requires { l.ceil_mode; }) s += l.ceil_mode ? ", ceil_mode" : "";
   return s + ")";
 }
 

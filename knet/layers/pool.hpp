@@ -16,6 +16,7 @@ struct Pool {
   PoolMode mode = PoolMode::max;
   bool propagate_nan = true;
   double alpha = 1;
+  bool ceil_mode = false;
   Tensor operator()(const Tensor& x) const;
   std::string describe() const;
 };
@@ -38,6 +39,7 @@ struct Pool1d {
   PoolMode mode = PoolMode::max;
   bool propagate_nan = true;
   double alpha = 1;
+  bool ceil_mode = false;
   Tensor operator()(const Tensor& x) const;
   std::string describe() const;
 };

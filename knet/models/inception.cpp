@@ -1,6 +1,5 @@
 #include "knet/models/inception.hpp"
 
-#include <limits>
 #include <string>
 
 #include "knet/autograd/tape.hpp"
@@ -82,18 +81,6 @@ BasicConv basic_conv(std::int64_t from, std::int64_t to, const BasicConvOptions&
           .bn = {.channels = to, .eps = 0.001, .activation = relu}};
 }
 
-Tensor CeilPool::operator()(const Tensor& x) const {
-  Tensor h = x;
-  for (const int dim : {2, 3}) {
-    const std::int64_t n = h.size(dim);
-    std::int64_t out = n <= window ? 1 : (n - window + stride - 1) / stride + 1;
-    if ((out - 1) * stride >= n) --out;
-    const std::int64_t beyond = (out - 1) * stride + window - n;
-    if (beyond > 0) h = pad(h, dim, 0, beyond, -std::numeric_limits<double>::infinity());
-  }
-  return pool(h, {.window = window, .stride = stride});
-}
-
 Tensor GoogLeNetBlock::operator()(const Tensor& x) const {
   return cat({branch1(x), branch2[1](branch2[0](x)), branch3[1](branch3[0](x)), branch4(x)}, 1);
 }
@@ -123,7 +110,7 @@ GoogLeNet::GoogLeNet(const InceptionOptions& o)
   }
 }
 InceptionOutput GoogLeNet::forward(const Tensor& x) const {
-  const CeilPool pool3{.window = 3, .stride = 2}, pool2{.window = 2, .stride = 2};
+  const Pool pool3{.window = 3, .stride = 2, .ceil_mode = true}, pool2{.ceil_mode = true};
   const bool heads = aux1 && aux2 && training();
   InceptionOutput out;
   Tensor h = pool3(conv1(prepare("GoogLeNet", x, 15, transform_input)));

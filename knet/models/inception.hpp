@@ -51,12 +51,6 @@ struct InceptionOutput {
 
 // ---- v1: Szegedy et al. 2014, arXiv:1409.4842, with normalisation ----
 
-/// Pool whose last window may reach beyond the image, so that nothing at its edges is left out: sizes are
-/// rounded up (a window still begins inside the image).
-struct CeilPool {
-  std::int64_t window = 3, stride = 2;
-  Tensor operator()(const Tensor& x) const;
-};
 /// 1x1; 1x1 and 3x3; 1x1 and (in place of the paper's 5x5, as the published weights have it) 3x3; maximum and
 /// 1x1.
 struct GoogLeNetBlock {

@@ -143,9 +143,16 @@ Tensor average(const Tensor& x, const Plan& w) {
 Tensor pool(const Tensor& x, const PoolOptions& o, const char* who) {
   const int spatial = check_image(who, x);
   check_options(who, o, spatial);
+  if (o.ceil_mode && o.mode == PoolMode::mean)
+    fail<ValueError>(who, ": ceil_mode has windows of several sizes; expected PoolMode::max or mean_inside");
   Shape y{x.size(0), x.size(1)};
   for (int i = 0; i < spatial; ++i) {
-    const std::int64_t room = x.size(i + 2) + 2 * o.padding[i] - o.window[i];
+    const std::int64_t in = x.size(i + 2), room = in + 2 * o.padding[i] - o.window[i];
+    if (o.ceil_mode) {
+      const std::int64_t out = room <= 0 ? 1 : (room + o.stride[i] - 1) / o.stride[i] + 1;
+      y.push((out - 1) * o.stride[i] >= in + o.padding[i] ? out - 1 : out);
+      continue;
+    }
     if (room < 0)
       fail<ShapeError>(who, ": a window of ", to_string(o.window), " does not fit input ", x.shape(),
                        " with padding ", to_string(o.padding), " along dimension ", i + 2);

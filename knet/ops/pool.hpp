@@ -13,10 +13,13 @@ struct PoolOptions {
   PoolMode mode = PoolMode::max;
   bool propagate_nan = true;  ///< of max: a NaN in the window wins; otherwise NaNs are passed over
   double alpha = 1;           ///< times the result
+  bool ceil_mode = false;     ///< the last window may reach beyond the image; not with PoolMode::mean
 };
 
 /// The largest or the mean of every window. Size of the output: 1 + floor((input + 2 padding - window) /
-/// stride). The gradient of max goes to the first position that has it.
+/// stride); with ceil_mode rounded up, so that nothing at the edges is left out, though every window begins
+/// inside the image or the padding before it (as in PyTorch). The gradient of max goes to the first position
+/// that has it.
 Tensor pool(const Tensor& x, const PoolOptions& = {}, const char* who = "pool");
 /// Spreads every value over its window, so that pool(unpool(x, o), o) = x when windows do not overlap (where
 /// they do, values add up). Size of the output: (input - 1) stride + window - 2 padding.

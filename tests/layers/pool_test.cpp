@@ -64,6 +64,35 @@ TEST(Pool, UndoesUnPool) {
       expect_close(pool(unpool(x, o), o), x, "mode " + std::to_string(static_cast<int>(mode)));
   }
 }
+struct PoolInput {
+  Param x;
+};
+// PyTorch's max_pool2d and avg_pool2d with ceil_mode.
+TEST(Pool, CeilMode) {
+  const Tensor x = (remainder(arange(60).to(f64) * 7, 11) - 5).reshape({1, 2, 5, 6});
+  expect_close(
+      pool(x, {.window = 3, .stride = 2, .padding = 1, .ceil_mode = true}),
+      numbers({1, 2, 3, 4}, {4, 5, 5, -3, 4, 5, 4, 4, 5, 5, 4, 2, 5, 4, 4, -2, 5, 4, 5, 5, 1, 4, 5, 3}),
+      "max");
+  expect_close(Pool{.ceil_mode = true}(x),
+               numbers({1, 2, 3, 3}, {4, 5, 1, 2, 5, 4, 5, 1, 4, 5, 4, 2, 3, 4, 5, -1, 2, 5}), "layer");
+  const PoolOptions inside{.window = 3, .stride = 2, .mode = PoolMode::mean_inside, .ceil_mode = true};
+  expect_close(pool(x, inside) * 18, numbers({1, 2, 2, 3}, {0, 10, -21, 16, 4, 6, -4, -16, -3, -10, 0, 24}),
+               "mean");
+  EXPECT_EQ(pool(x, {.window = 2, .stride = 3, .ceil_mode = true}).shape(), Shape({1, 2, 2, 2}));
+  EXPECT_EQ(pool(x, {.window = 2, .stride = 3, .padding = 1, .ceil_mode = true}).shape(),
+            Shape({1, 2, 2, 3}));
+  EXPECT_EQ(pool(x, {.window = 7, .ceil_mode = true}).max().item(), 5);
+  for (const PoolMode mode : {PoolMode::max, PoolMode::mean_inside}) {
+    const PoolOptions o{.window = 3, .stride = 2, .mode = mode, .ceil_mode = true};
+    PoolInput in{randn({1, 2, 4, 6}, f64)};
+    const Tensor weight = (arange(12).to(f64) + 1).reshape({1, 2, 2, 3});
+    const auto report = gradcheck(in, [&] { return sum(pool(in.x, o) * weight); });
+    EXPECT_TRUE(report.ok) << report.worst;
+  }
+  expect_refusal([&] { pool(x, {.mode = PoolMode::mean, .ceil_mode = true}); }, {"pool", "ceil_mode"});
+  EXPECT_EQ((Pool{.window = 3, .ceil_mode = true}.describe()), "Pool(window=3, ceil_mode)");
+}
 TEST(Pool, NaN) {
   Tensor x = count_up({1, 1, 2, 2});
   x.ref(0, 0, 1, 1) = NAN;

@@ -116,17 +116,6 @@ TEST(Models, InceptionV3EqualsTorchvision) {
   EXPECT_THROW(net(zeros({1, 4, 96, 96})), ShapeError);
 }
 
-// Nothing at the edges is left out, and gradients come back from the padded edge.
-TEST(Models, CeilPool) {
-  const Tensor x = Tensor(std::vector{-1., -2., -3., -4.}, {1, 1, 2, 2});
-  EXPECT_TRUE(allclose(models::CeilPool{.window = 3}(x), Tensor(std::vector{-1.}, {1, 1, 1, 1})));
-  const Tensor y = models::CeilPool{.window = 2}(-arange(9).to(f64).reshape({1, 1, 3, 3}));
-  EXPECT_TRUE(allclose(y, Tensor(std::vector{0., -2., -6., -8.}, {1, 1, 2, 2})));
-  Param p = x;
-  const Tape tape = diff([&] { return models::CeilPool{.window = 3}(p).sum(); });
-  EXPECT_TRUE(allclose(tape.grad(p), Tensor(std::vector{1., 0., 0., 0.}, {1, 1, 2, 2})));
-}
-
 TEST(Models, PreprocessingEqualsTorchvision) {
   Tensor image;
   try {

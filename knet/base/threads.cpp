@@ -213,10 +213,11 @@ class Pool {
   Clock::time_point last_brief_;
   std::uint32_t ticket_ = 0;
   int woken_ = 0;  // the parts below are worth being woken for
+  std::atomic<bool> may_spin_{true};  // every thread may have a processor of its own
+  // A cache line together: what a thread that saw the gate open reads next.
+  alignas(64) std::atomic<std::uint64_t> gate_{0};
   void (*f_)(void*, int) = nullptr;
   void* context_ = nullptr;
-  std::atomic<bool> may_spin_{true};  // every thread may have a processor of its own
-  alignas(64) std::atomic<std::uint64_t> gate_{0};
 };
 /// Never destroyed: its threads end with the process. A process made by fork() begins without threads, and so
 /// with a pool of its own.

@@ -108,6 +108,14 @@ struct Target {
   }
 };
 
+/// Are the images a matrix that one tap reads row by row?
+template <class T>
+bool is_matrix(const Image<const T>& x, const Taps& t, Int channels) {
+  bool unit = t.count() == 1;
+  for (int d = 0; d < 3; ++d) unit = unit && t.step[d] == 1 && t.shift[d][0] == 0 && t.out[d] == x.size[d];
+  return unit && x.channels_last(channels);
+}
+
 /// One input and one output channel in every group?
 inline bool is_depthwise(const ConvShape& s) {
   return s.groups > 1 && s.in_channels == s.groups && s.out_channels == s.groups;

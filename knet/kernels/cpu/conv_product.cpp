@@ -62,16 +62,16 @@ void pack_group(const Array& w, Int group, Int from, Int to, bool forward, T* pa
 /// Rows [r0, r1) of the matrix of inputs: for every tap the channels from c0; `gap` elements between rows.
 template <class T>
 void gather(const Image<const T>& x, const Taps& t, Int c0, Int channels, Int r0, Int r1, T* out, Int gap) {
-  const Int taps = static_cast<Int>(t.shift[2].size());
-  const Int *shift = t.shift[2].data(), first = shift[0];
-  bool line = x.channel == 1 && x.at[2] == channels;  // the taps of a line lie side by side
-  for (Int k = 1; k < taps; ++k) line = line && shift[k] == first + k;
+  const Progression& shift = t.shift[2];
+  const Int taps = shift.count, first = shift.first;
+  // The taps of a line lie side by side.
+  const bool line = x.channel == 1 && x.at[2] == channels && (taps == 1 || shift.step == 1);
   Place at(t, r0);
   for (Int r = r0; r < r1; ++r, at.next(t), out += gap) {
-    for (const Int sd : t.shift[0]) {
-      const Int d = at.p[0] * t.step[0] + sd;
-      for (const Int sh : t.shift[1]) {
-        const Int h = at.p[1] * t.step[1] + sh, w0 = at.p[2] * t.step[2];
+    for (Int i = 0; i < t.shift[0].count; ++i) {
+      const Int d = at.p[0] * t.step[0] + t.shift[0][i];
+      for (Int j = 0; j < t.shift[1].count; ++j) {
+        const Int h = at.p[1] * t.step[1] + t.shift[1][j], w0 = at.p[2] * t.step[2];
         if (d < 0 || d >= x.size[0] || h < 0 || h >= x.size[1]) {
           out = std::fill_n(out, taps * channels, T(0));
           continue;
@@ -109,21 +109,23 @@ class Reads {
   Reads(const Image<const T>& x, const Taps& t, Int c0, Int channels, Int lines)
       : x_(x), t_(t), c0_(c0), channels_(channels), in_place_(x.channel == 1) {
     for (int d = 0; d < 3; ++d) {
-      const auto [low, high] = std::minmax_element(t.shift[d].begin(), t.shift[d].end());
-      const Int last = (t.out[d] - 1) * t.step[d] + *high;
-      low_[d] = *low, span_[d] = *high - *low + 1, width_ = last - *low + 1;
-      in_place_ = in_place_ && *low >= 0 && last < x.size[d];
+      const Int low = t.shift[d].first, high = t.shift[d].last(), last = (t.out[d] - 1) * t.step[d] + high;
+      low_[d] = low, span_[d] = high - low + 1, width_ = last - low + 1;
+      in_place_ = in_place_ && low >= 0 && last < x.size[d];
     }
     line_ = width_ * channels;
     plane_ = plane_of(lines);
-    const Int at[3] = {in_place_ ? x.at[0] : plane_, in_place_ ? x.at[1] : line_,
-                       in_place_ ? x.at[2] : channels};
-    step = t.step[2] * at[2];
-    t.each([&](Int, const Int* shift, Int) {
-      Int offset = 0;
-      for (int d = 0; d < 3; ++d) offset += (shift[d] - (in_place_ ? 0 : low_[d])) * at[d];
-      tap.push_back(offset);
-    });
+    at_[0] = in_place_ ? x.at[0] : plane_, at_[1] = in_place_ ? x.at[1] : line_;
+    at_[2] = in_place_ ? x.at[2] : channels;
+  }
+  /// From one position of a line to the next.
+  Int step() const { return t_.step[2] * at_[2]; }
+  /// A tap's offset.
+  Int tap(Int i, Int j, Int k) const {
+    const Int shift[3] = {t_.shift[0][i], t_.shift[1][j], t_.shift[2][k]};
+    Int offset = 0;
+    for (int d = 0; d < 3; ++d) offset += (shift[d] - (in_place_ ? 0 : low_[d])) * at_[d];
+    return offset;
   }
   /// Elements to copy `lines` lines to.
   Int room(Int lines) const {
@@ -134,9 +136,9 @@ class Reads {
   }
   /// The lines of taps (of one depth) that are inside the image for output line l, at least one.
   void inside(Int l, Int& first, Int& end) const {
-    const Ints& shift = t_.shift[1];
-    const Int h = l % t_.out[1] * t_.step[1], count = static_cast<Int>(shift.size());
-    first = 0, end = count;
+    const Progression& shift = t_.shift[1];
+    const Int h = l % t_.out[1] * t_.step[1];
+    first = 0, end = shift.count;
     while (first + 1 < end && h + shift[first] < 0) ++first;
     while (end - 1 > first && h + shift[end - 1] >= x_.size[1]) --end;
   }
@@ -161,9 +163,6 @@ class Reads {
     }
     return in_place_ ? x_.data : copy;
   }
-
-  Int step;  ///< from one position of a line to the next
-  Ints tap;  ///< every tap's offset
 
  private:
   Int depth() const { return span_[0]; }
@@ -196,7 +195,7 @@ class Reads {
   const Taps& t_;
   Int c0_, channels_;
   bool in_place_;
-  Int low_[3], span_[3], width_, line_, plane_;
+  Int low_[3], span_[3], at_[3], width_, line_, plane_;
 };
 
 /// Output lines at a time that read about so many elements.
@@ -220,26 +219,21 @@ template <class T>
 Int panels_of(const Product<T>& p) {
   return (p.to + width_of(p) - 1) / width_of(p);
 }
-/// The runs of a product whose taps lie at the offsets `tap`: those of a line of the kernel are one where
-/// they lie side by side. `k`: steps of each.
-template <class T>
-Runs runs_of(const Product<T>& p, const Ints& tap, Int& k) {
-  Runs all, joint;
-  p.t.each([&](Int i, const Int*, Int number) {
-    all.push_back({tap[static_cast<std::size_t>(i)], number * p.from * width_of(p)});
+/// The runs of a product, whose taps lie at tap(i, j, k): those of a line of the kernel are one where they
+/// lie side by side. `steps`: of each.
+template <class T, class Tap>
+Runs runs_of(const Product<T>& p, const Tap& tap, Int& steps) {
+  const Taps& t = p.t;
+  const Int line = t.shift[2].count;
+  const bool together =
+      line > 1 && tap(0, 0, 1) - tap(0, 0, 0) == p.from && t.number(0, 0, 1) - t.number(0, 0, 0) == 1;
+  steps = together ? line * p.from : p.from;
+  Runs r;
+  r.reserve(static_cast<std::size_t>(together ? t.count() / line : t.count()));
+  t.each([&](Int i, Int j, Int k) {
+    if (!together || k == 0) r.push_back({tap(i, j, k), t.number(i, j, k) * p.from * width_of(p)});
   });
-  const std::size_t line = p.t.shift[2].size();
-  bool together = true;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (i % line == 0) {
-      joint.push_back(all[i]);
-    } else {
-      together =
-          together && all[i].a == all[i - 1].a + p.from && all[i].b == all[i - 1].b + p.from * width_of(p);
-    }
-  }
-  k = together ? static_cast<Int>(line) * p.from : p.from;
-  return together ? joint : all;
+  return r;
 }
 
 /// The columns of a group from panel p0 on.
@@ -260,7 +254,7 @@ template <class T>
 void by_lines(const Product<T>& p) {
   const Taps& t = p.t;
   Int k;
-  const bool flat = t.shift[0].size() == 1;
+  const bool flat = t.shift[0].count == 1;
   // Lines in blocks whose inputs stay in the second cache, then as many tasks as threads like.
   constexpr Int elements = 80'000, least_rows = 56, most_rows = 512;
   const Int lines = p.n * t.out[0] * t.out[1],
@@ -282,8 +276,9 @@ void by_lines(const Product<T>& p) {
     split_lines(), split_columns();
   const Int tasks = p.groups * blocks * columns, block = (lines + blocks - 1) / blocks;
   const Reads<T> of_group(p.x, t, 0, p.from, block);
-  const Runs run = runs_of(p, of_group.tap, k);
-  const Int runs_of_line = static_cast<Int>(run.size() / (t.shift[0].size() * t.shift[1].size()));
+  const Runs run = runs_of(
+      p, [&](Int i, Int j, Int l) { return of_group.tap(i, j, l); }, k);
+  const Int runs_of_line = static_cast<Int>(run.size()) / (t.shift[0].count * t.shift[1].count);
   parallel_for(tasks, wanted == 1 ? tasks : 1, [&](Int i, Int end) {
     const PoolBuffer<T> copy(of_group.room(block));
     const PoolBuffer<Int> a_line(block), c_line(block), only(flat ? 2 * block : 0);
@@ -294,7 +289,7 @@ void by_lines(const Product<T>& p) {
       RunGemm<T> g =
           columns_of(p, group, panels_of(p) * column / columns, panels_of(p) * (column + 1) / columns);
       g.lines = l1 - l0, g.m = t.out[2], g.runs = static_cast<Int>(run.size()), g.k = k;
-      g.a = reads.lay(l0, l1, copy.get(), a_line.get()), g.am = reads.step, g.ak = 1;
+      g.a = reads.lay(l0, l1, copy.get(), a_line.get()), g.am = reads.step(), g.ak = 1;
       g.a_line = a_line.get(), g.run = run.data(), g.only = only.get(), g.c_line = c_line.get();
       g.cm = p.target.step[2] * p.target.y.at[2];
       for (Int l = l0; l < l1; ++l) {
@@ -328,10 +323,11 @@ void by_rows(const Product<T>& p) {
   constexpr Int gap = 16;  // rows a power of two apart would be one set of the caches
   const Int rows = p.rows(), k = p.t.count() * p.from, blocks = row_blocks(rows, k),
             block = (rows + blocks - 1) / blocks, tasks = p.groups * blocks, none = 0;
-  Ints tap;
-  for (Int i = 0; i < p.t.count(); ++i) tap.push_back(i * p.from);
   Int steps;
-  const Runs run = runs_of(p, tap, steps);
+  const Runs run = runs_of(
+      p,
+      [&](Int i, Int j, Int l) { return ((i * p.t.shift[1].count + j) * p.t.shift[2].count + l) * p.from; },
+      steps);
   parallel_for(tasks, p.work() < gemm_thread_work ? tasks : 1, [&](Int i, Int end) {
     const PoolBuffer<T> gathered(block * (k + gap)), apart(p.target.dense ? 0 : block * p.to);
     for (; i < end; ++i) {

@@ -2,41 +2,45 @@
 // that are not written for one kind of kernel share.
 #pragma once
 #include <cstdint>
-#include <vector>
 
-#include "knet/device/pool.hpp"
 #include "knet/kernels/cpu/image.hpp"
 #include "knet/kernels/kernels.hpp"
 
 namespace knet::cpu_impl {
 
 using Int = std::int64_t;
-using Ints = std::vector<Int, memory::Allocator<Int>>;  // no memory from the system
+
+/// first, first + step, ...: `count` numbers.
+struct Progression {
+  Int first = 0, step = 1, count = 0;
+  Int operator[](Int i) const { return first + i * step; }
+  Int last() const { return first + (count - 1) * step; }
+};
 
 /// Which input a row of the product reads: position p of dimension d and tap t of the kernel read p * step +
-/// shift[t].
+/// shift[t]. Shifts grow: neighbours lie side by side.
 struct Taps {
   Int out[3], step[3];
-  Ints shift[3];
-  Ints kernel[3];  ///< the tap's place in the kernel
-  Int size[3];     ///< of the kernel
-  bool turned;     ///< its last tap comes first
+  Progression shift[3];
+  Progression kernel[3];  ///< the tap's place in the kernel
+  Int size[3];            ///< of the kernel
+  bool turned;            ///< its last tap comes first
 
   Int rows() const { return out[0] * out[1] * out[2]; }
-  Int count() const { return static_cast<Int>(shift[0].size() * shift[1].size() * shift[2].size()); }
-  /// f(tap's number, its shifts, its number among all taps of the kernel)
+  Int count() const { return shift[0].count * shift[1].count * shift[2].count; }
+  /// f(i, j, k) for the numbers of every tap along the three dimensions.
   template <class F>
   void each(const F& f) const {
-    Int i = 0;
-    for (std::size_t d = 0; d < shift[0].size(); ++d) {
-      for (std::size_t h = 0; h < shift[1].size(); ++h) {
-        for (std::size_t v = 0; v < shift[2].size(); ++v) {
-          const Int at[3] = {shift[0][d], shift[1][h], shift[2][v]},
-                    number = (kernel[0][d] * size[1] + kernel[1][h]) * size[2] + kernel[2][v];
-          f(i++, at, turned ? size[0] * size[1] * size[2] - 1 - number : number);
-        }
+    for (Int i = 0; i < shift[0].count; ++i) {
+      for (Int j = 0; j < shift[1].count; ++j) {
+        for (Int k = 0; k < shift[2].count; ++k) f(i, j, k);
       }
     }
+  }
+  /// The number of a tap among all of the kernel, in the order of packed weights.
+  Int number(Int i, Int j, Int k) const {
+    const Int n = (kernel[0][i] * size[1] + kernel[1][j]) * size[2] + kernel[2][k];
+    return turned ? size[0] * size[1] * size[2] - 1 - n : n;
   }
 };
 inline Taps forward_taps(const ConvShape& s) {
@@ -44,10 +48,8 @@ inline Taps forward_taps(const ConvShape& s) {
   t.turned = false;
   for (int d = 0; d < 3; ++d) {
     t.out[d] = s.out[d], t.step[d] = s.stride[d], t.size[d] = s.kernel[d];
-    for (Int k = 0; k < s.kernel[d]; ++k) {
-      t.shift[d].push_back(k * s.dilation[d] - s.pad[d]);
-      t.kernel[d].push_back(k);
-    }
+    t.shift[d] = {-s.pad[d], s.dilation[d], s.kernel[d]};
+    t.kernel[d] = {0, 1, s.kernel[d]};
   }
   return t;
 }
@@ -58,11 +60,15 @@ inline Taps backward_taps(const ConvShape& s, const Int (&phase)[3]) {
   for (int d = 0; d < 3; ++d) {
     t.size[d] = s.kernel[d];
     t.out[d] = (s.in[d] - phase[d] + s.stride[d] - 1) / s.stride[d], t.step[d] = 1;
-    for (Int k = s.kernel[d]; k-- > 0;) {  // shifts that grow: neighbours are gathered together
+    Int before = 0;
+    for (Int k = s.kernel[d]; k-- > 0;) {
       const Int from = phase[d] + s.pad[d] - k * s.dilation[d];
       if (from % s.stride[d] != 0) continue;
-      t.shift[d].push_back(from / s.stride[d]);
-      t.kernel[d].push_back(k);
+      Progression &shift = t.shift[d], &kernel = t.kernel[d];
+      if (shift.count == 0) shift.first = from / s.stride[d], kernel.first = k;
+      if (shift.count == 1) shift.step = from / s.stride[d] - shift.first, kernel.step = k - before;
+      ++shift.count, ++kernel.count;
+      before = k;
     }
   }
   return t;
@@ -87,12 +93,10 @@ struct Place {
 /// f(tap's number, offset in w) for every tap.
 template <class F>
 void for_taps(const Taps& t, const Array& w, const F& f) {
-  Int i = 0;
-  for (const Int d : t.kernel[0]) {
-    for (const Int h : t.kernel[1]) {
-      for (const Int v : t.kernel[2]) f(i++, d * w.stride[2] + h * w.stride[3] + v * w.stride[4]);
-    }
-  }
+  Int number = 0;
+  t.each([&](Int i, Int j, Int k) {
+    f(number++, t.kernel[0][i] * w.stride[2] + t.kernel[1][j] * w.stride[3] + t.kernel[2][k] * w.stride[4]);
+  });
 }
 
 /// Where the rows of a product go: position p of the taps is p * step + start of the image.

@@ -21,7 +21,7 @@ constexpr Int few_inputs = 4, few_inputs_of_group = 15;
 template <class T>
 Int runs_inside(const Image<const T>& x, const Taps& t, Int tap, Int l0, Int l1, Int width, Run* run,
                 Int& runs) {
-  const Int across = static_cast<Int>(t.shift[2].size()), down = static_cast<Int>(t.shift[1].size());
+  const Int across = t.shift[2].count, down = t.shift[1].count;
   const Int shift[3] = {t.shift[0][tap / across / down], t.shift[1][tap / across % down],
                         t.shift[2][tap % across]};
   Int first = 0, end = t.out[2];

@@ -286,12 +286,12 @@ void pieces(const Image<const T>& x, const Taps& t, Int number, Int channels, T*
             step = t.step[2], out = t.out[2];
   const auto piece = [&](Int begin, Int end) {
     Int count = 0, i = 0;
-    for (const Int sd : t.shift[0]) {
-      const Int d = d0 * t.step[0] + sd;
-      for (const Int sh : t.shift[1]) {
-        const Int h = h0 * t.step[1] + sh;
-        for (const Int sw : t.shift[2]) {
-          const Int v = begin * step + sw;
+    for (Int a = 0; a < t.shift[0].count; ++a) {
+      const Int d = d0 * t.step[0] + t.shift[0][a];
+      for (Int j = 0; j < t.shift[1].count; ++j) {
+        const Int h = h0 * t.step[1] + t.shift[1][j];
+        for (Int k = 0; k < t.shift[2].count; ++k) {
+          const Int v = begin * step + t.shift[2][k];
           if (d >= 0 && d < x.size[0] && h >= 0 && h < x.size[1] && v >= 0 && v < x.size[2]) {
             xs[count] = x.data + n * x.image + d * x.at[0] + h * x.at[1] + v * x.at[2];
             ws[count++] = w + i * channels;
@@ -304,7 +304,8 @@ void pieces(const Image<const T>& x, const Taps& t, Int number, Int channels, T*
   };
   // Where all taps of the line are inside.
   Int low = 0, high = out;
-  for (const Int sw : t.shift[2]) {
+  for (Int k = 0; k < t.shift[2].count; ++k) {
+    const Int sw = t.shift[2][k];
     low = std::max(low, sw < 0 ? (step - 1 - sw) / step : 0);
     high = std::min(high, sw < x.size[2] ? (x.size[2] - 1 - sw) / step + 1 : 0);
   }
@@ -317,23 +318,22 @@ void pieces(const Image<const T>& x, const Taps& t, Int number, Int channels, T*
 /// Do kernel and image suit the loops over lines of the kernel?
 template <class T>
 bool has_rows(const Image<const T>& x, const Taps& t) {
-  const auto& shift = t.shift[2];
-  const Int wide = static_cast<Int>(shift.size());
-  bool same = std::is_same_v<T, float> && best(float()).forward_rows[0] && (wide == 3 || wide == 5) &&
-              t.step[2] == 1 && t.out[2] == x.size[2] && t.out[2] >= (wide == 3 ? 5 : 10);
-  for (Int i = 0; i < wide; ++i) same = same && shift[static_cast<std::size_t>(i)] == i - wide / 2;
-  return same;
+  const Progression& shift = t.shift[2];
+  const Int wide = shift.count;
+  const bool same = std::is_same_v<T, float> && best(float()).forward_rows[0] && (wide == 3 || wide == 5) &&
+                    t.step[2] == 1 && t.out[2] == x.size[2] && t.out[2] >= (wide == 3 ? 5 : 10);
+  return same && shift.first == -(wide / 2) && shift.step == 1;
 }
 /// The lines of the kernel that output line `number` (of all images) reads inside them. `w`:
 /// [taps][channels].
 inline Rows rows_of(const Image<const float>& x, const Taps& t, Int number, Int channels, float* w,
                     const float** xs, float** ws) {
   const Int h0 = number % t.out[1] * t.step[1], d0 = number / t.out[1] % t.out[0] * t.step[0],
-            n = number / t.out[1] / t.out[0], wide = static_cast<Int>(t.shift[2].size());
+            n = number / t.out[1] / t.out[0], wide = t.shift[2].count;
   Int count = 0;
-  for (const Int sd : t.shift[0]) {
-    for (const Int sh : t.shift[1]) {
-      const Int d = d0 + sd, h = h0 + sh;
+  for (Int i = 0; i < t.shift[0].count; ++i) {
+    for (Int j = 0; j < t.shift[1].count; ++j) {
+      const Int d = d0 + t.shift[0][i], h = h0 + t.shift[1][j];
       if (d >= 0 && d < x.size[0] && h >= 0 && h < x.size[1]) {
         xs[count] = x.data + n * x.image + d * x.at[0] + h * x.at[1];
         ws[count++] = w;
@@ -358,7 +358,7 @@ void depthwise(const Image<const T>& x, const Taps& t, const Array& w, Int n, In
   const bool relu = e.activation == Unary::relu, plain = relu || e.activation == Unary::identity;
   const Int work = std::max<Int>(1, taps * channels * t.out[2]);
   const bool by_rows = channels % depth::lanes() == 0 && depth::has_rows(x, t),
-             rows_3 = t.shift[2].size() == 3;
+             rows_3 = t.shift[2].count == 3;
   parallel_for(lines, std::max<Int>(1, 65536 / work), [&](Int b, Int end) {
     const PoolBuffer<const T*> xs(taps);
     const PoolBuffer<T*> ws(taps);
@@ -396,7 +396,7 @@ void depthwise_weights(const Image<const T>& x, const Image<const T>& dy, const 
   const PoolBuffer<T> sums(size * parts);
   std::fill_n(sums.get(), size * parts, T(0));
   const bool by_rows = channels % depth::lanes() == 0 && depth::has_rows(x, t),
-             rows_3 = t.shift[2].size() == 3;
+             rows_3 = t.shift[2].count == 3;
   parallel_for(parts, 1, [&](Int part, Int end) {
     const PoolBuffer<const T*> xs(taps);
     const PoolBuffer<T*> ws(taps);

@@ -317,14 +317,15 @@ TEST_F(FailingWrites, LogsThatMayNotGrow) {
   EXPECT_EQ(n, rows[1] + 1);
 }
 
-// Records of an event file; a failure when there is anything else.
-std::size_t records(const std::string& s) {
+// Records of an event file; a failure when there is anything else. Of a killed writer the last one may be
+// cut: the system ends a write between two pages, and TensorBoard passes over such an end.
+std::size_t records(const std::string& s, bool killed = false) {
   std::size_t n = 0;
   for (std::size_t at = 0; at < s.size(); ++n) {
     std::uint64_t size = 0;
     if (s.size() - at >= 16) std::memcpy(&size, s.data() + at, 8);
     if (s.size() - at < 16 || size > s.size() - at - 16) {
-      ADD_FAILURE() << "cut at byte " << at << " of " << s.size();
+      EXPECT_TRUE(killed && s.size() % 4096 == 0) << "cut at byte " << at << " of " << s.size();
       return n;
     }
     const std::string record = s.substr(at, size + 16);
@@ -365,7 +366,7 @@ TEST_F(FailingWrites, AKillWhileLogging) {
     for (std::string line; std::getline(file, line); ++n)
       ASSERT_TRUE(nlohmann::json::parse(line).contains("step"));
     EXPECT_GE(table.rows + 1, n);  // of each step it is written first
-    for (const auto& e : fs::directory_iterator(board)) EXPECT_GE(records(read(e.path())), 1u);
+    for (const auto& e : fs::directory_iterator(board)) EXPECT_GE(records(read(e.path()), true), 1u);
     most = std::max(most, n);
   }
   EXPECT_GT(most, 10u);

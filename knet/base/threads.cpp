@@ -212,7 +212,7 @@ class Pool {
   std::vector<std::unique_ptr<Worker>> workers_;
   Clock::time_point last_brief_;
   std::uint32_t ticket_ = 0;
-  int woken_ = 0;  // the parts below are worth being woken for
+  int woken_ = 0;                     // the parts below are worth being woken for
   std::atomic<bool> may_spin_{true};  // every thread may have a processor of its own
   // A cache line together: what a thread that saw the gate open reads next.
   alignas(64) std::atomic<std::uint64_t> gate_{0};
@@ -249,13 +249,20 @@ Pieces::Pieces(std::int64_t n, std::int64_t least, std::int64_t parts)
     : n_(n),
       least_(parts == 1 ? n : std::max<std::int64_t>(1, least)),
       parts_(parts),
-      longest_(n < 2 * parts * least_ ? (n + parts - 1) / parts : n / (2 * parts)),
-      next_(longest_ * parts) {}
-Pieces::Piece Pieces::take() {
-  std::int64_t b = next_.load(std::memory_order_relaxed), e;
+      shares_(std::min(parts, most_shares)),
+      longest_(n < 2 * parts * least_ ? (n + parts - 1) / parts : n / (2 * parts)) {
+  for (std::int64_t i = 0; i < shares_; ++i)
+    share_[i].next.store(begin(i) + longest_ * (first_part(i + 1) - first_part(i)),
+                         std::memory_order_relaxed);
+}
+Pieces::Piece Pieces::take(std::int64_t share) {
+  const std::int64_t end = begin(share + 1), threads = first_part(share + 1) - first_part(share);
+  std::atomic<std::int64_t>& next = share_[share].next;
+  std::int64_t b = next.load(std::memory_order_relaxed), e;
   do {
-    e = std::min(n_, b + std::max(least_, (n_ - b) / (2 * parts_)));
-  } while (b < e && !next_.compare_exchange_weak(b, e, std::memory_order_relaxed));
+    e = b + std::max(least_, (end - b) / (2 * threads));
+    if (end - e < least_) e = end;
+  } while (b < e && !next.compare_exchange_weak(b, e, std::memory_order_relaxed));
   return {b, e};
 }
 

@@ -24,28 +24,41 @@ void parallel(std::int64_t n, std::int64_t grain, void (*f)(void*, std::int64_t,
               Job);
 }  // namespace detail
 
-/// [0, n) in pieces for `parts` threads. The first pieces, one for each thread, are half of it together, the
-/// later ones ever smaller, down to `least`; what is too short for that is cut evenly. Where the cuts are
-/// depends on the three numbers alone.
+/// [0, n) in pieces for `parts` threads. Each thread has a share, the same every time, so that what it wrote
+/// or read before is in its caches. The first piece is half of it, the later ones ever smaller, down to
+/// `least`; who is done takes pieces of the others' shares. What is too short for that is cut evenly. Where
+/// the cuts are depends on the three numbers alone.
 class Pieces {
  public:
   Pieces(std::int64_t n, std::int64_t least, std::int64_t parts);
-  std::int64_t longest() const { return std::min(n_, longest_); }
+  std::int64_t longest() const { return std::min(n_, std::max(longest_, 2 * least_ - 1)); }
   /// On thread `part`: f(begin, end) for its own first piece and then for those that nobody has taken yet.
   template <class F>
   void run(std::int64_t part, const F& f) {
-    const std::int64_t b = std::min(n_, part * longest_);
-    for (Piece p{b, std::min(n_, b + longest_)}; p.begin < p.end; p = take()) f(p.begin, p.end);
+    const std::int64_t own = part * shares_ / parts_, first = first_part(own),
+                       b = begin(own) + (part - first) * longest_, e = std::min(begin(own + 1), b + longest_);
+    if (b < e) f(b, e);
+    for (std::int64_t i = 0; i < shares_; ++i) {
+      const std::int64_t share = (own + i) % shares_;
+      for (Piece p = take(share); p.begin < p.end; p = take(share)) f(p.begin, p.end);
+    }
   }
 
  private:
   struct Piece {
     std::int64_t begin, end;
   };
-  Piece take();
+  // Many threads have a share together.
+  static constexpr std::int64_t most_shares = 16;
+  struct alignas(64) Share {
+    std::atomic<std::int64_t> next;
+  };
+  std::int64_t first_part(std::int64_t share) const { return (share * parts_ + shares_ - 1) / shares_; }
+  std::int64_t begin(std::int64_t share) const { return (n_ * first_part(share) + parts_ - 1) / parts_; }
+  Piece take(std::int64_t share);
 
-  std::int64_t n_, least_, parts_, longest_;
-  std::atomic<std::int64_t> next_;
+  std::int64_t n_, least_, parts_, shares_, longest_;
+  Share share_[most_shares];
 };
 
 /// Calls f(begin, end) for pieces of [0, n) on as many threads as have `grain` each to do (so n <= grain is

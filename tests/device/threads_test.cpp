@@ -89,6 +89,27 @@ TEST_F(Threads, EveryThreadHasItsFirstPiece) {
   }
 }
 
+// All of it once, for more threads than there are shares too, whoever comes first or not before the others
+// are done.
+TEST_F(Threads, PiecesAreTheWhole) {
+  for (const int parts : {1, 2, 3, 16, 17, 40, 100}) {
+    for (const int n : {1, 5, 16, 17, 63, 1000}) {
+      for (const int least : {1, 7}) {
+        SCOPED_TRACE(testing::Message() << parts << " threads, " << n << ", least " << least);
+        Pieces pieces(n, least, parts);
+        std::vector<int> times(static_cast<std::size_t>(n));
+        for (int part = parts; part-- > 0;) {
+          pieces.run(part, [&](std::int64_t a, std::int64_t b) {
+            EXPECT_LE(b - a, pieces.longest());
+            for (; a < b; ++a) ++times[static_cast<std::size_t>(a)];
+          });
+        }
+        EXPECT_EQ(std::count(times.begin(), times.end(), 1), n);
+      }
+    }
+  }
+}
+
 TEST_F(Threads, SmallWorkStaysOnTheCallingThread) {
   set_threads(4);
   int calls = 0;

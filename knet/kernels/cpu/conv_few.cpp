@@ -142,7 +142,7 @@ void forward(const Line<T>& l, Int vectors) {
     return vectors == 1   ? forward_of<T, 1, 8, 1>(l)
            : vectors == 2 ? forward_of<T, 2, 6, 1>(l)
                           : forward_of<T, 3, 4, 1>(l);
-  } else if constexpr (HWY_TARGET == HWY_AVX3) {  // see reads_few in conv.cpp
+  } else if constexpr (HWY_TARGET == HWY_AVX3) {  // outputs of one vector: others go elsewhere (reads_few)
     forward_of<T, 1, 25, 12, 8, 4, 1>(l);
   } else {
     vectors == 1   ? forward_of<T, 1, 12, 8, 4, 1>(l)
@@ -196,8 +196,8 @@ void weight(const Line<T>& l, Int vectors) {
                           : weight_of<T, 3, 4, 1>(l, 0);
   } else if (vectors == 1)
     weight_of<T, 1, 25, 12, 9, 5, 3, 1>(l, 0);
-  else if (vectors == 2 ||
-           HWY_TARGET == HWY_AVX3)  // kernels of 5 x 5 are whole numbers of the first, of 3 x 3 of the second
+  else if (vectors == 2 || HWY_TARGET == HWY_AVX3)
+    // Kernels of 5 x 5 are whole numbers of the first, of 3 x 3 of the second.
     l.taps % 5 == 0 ? weight_of<T, 2, 12, 5, 3, 1>(l, 0) : weight_of<T, 2, 12, 6, 3, 1>(l, 0);
   else
     weight_of<T, 3, 8, 4, 1>(l, 0);

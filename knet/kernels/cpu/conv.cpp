@@ -1,11 +1,9 @@
 // Which kernel computes a convolution, and the gradient of its input: the same with the roles of input and
 // output exchanged; a stride splits it into phases, each of which has its own part of the kernel.
 #include <algorithm>
-#include <vector>
 
 #include "knet/base/dispatch.hpp"
 #include "knet/base/threads.hpp"
-#include "knet/device/pool.hpp"
 #include "knet/kernels/cpu/conv_product.hpp"
 #include "knet/kernels/cpu/conv_taps.hpp"
 #include "knet/kernels/cpu/cpu_conv.hpp"
@@ -28,9 +26,10 @@ bool reads_few(const ConvShape& s) {
     const Int most = many_registers ? very_few_outputs_of_group : few_outputs_of_group;
     return !is_depthwise(s) && s.out_channels / s.groups <= most && has_few_channels(s, few_inputs_of_group);
   }
-  const Int vector = static_cast<Int>(gemm_packed_size<float>(1, 1)) / 2;
+  const Int vector = gemm_width<float>() / 2;
   return has_few_channels(s, !many_registers ? few_inputs : s.out_channels <= vector ? very_few_inputs : 0);
 }
+
 /// Without strides the gradient of the input is itself a convolution, of dy with the kernel turned around.
 ConvShape reversed(const ConvShape& s) {
   ConvShape r = s;
@@ -186,11 +185,12 @@ PackedForm conv_form(const ConvShape& s, const Array& w) {
   if (s.groups > 1 || reads_few(s)) return {};
   const std::size_t size = size_of(w.dtype);
   // Over so few positions coefficients that are not kept take longer than four times the products.
-
   constexpr Int few_rows = 64;
-  const Int kept = has_winograd(s, w) ? winograd_size(s) : 0, rows = s.n * s.out[1] * s.out[2];
-  if (has_winograd(s, w) && (kept > 0 || rows > few_rows))
-    return {kept > 0 ? 2 : 0, static_cast<std::size_t>(kept) * size};
+  if (has_winograd(s, w)) {
+    const Int kept = winograd_size(s);
+    if (kept > 0) return {2, static_cast<std::size_t>(kept) * size};
+    if (s.n * s.out[1] * s.out[2] > few_rows) return {};
+  }
   return {1, static_cast<std::size_t>(w.dtype == f64 ? packed_weights_size<double>(s, true)
                                                      : packed_weights_size<float>(s, true)) *
                  size};

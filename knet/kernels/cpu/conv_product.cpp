@@ -11,32 +11,21 @@
 #include "knet/kernels/cpu/cpu_elementwise.hpp"
 #include "knet/kernels/cpu/gemm.hpp"
 #include "knet/kernels/cpu/image.hpp"
+#include "knet/kernels/cpu/lines.hpp"
 
 namespace knet::cpu_impl {
 namespace {
 
 using Runs = std::vector<Run, memory::Allocator<Run>>;
 
-/// The weights of a group as the right side of the product, packed: rows (tap, from-channel), columns
+/// The weights (dense) of a group as the right side of the product, packed: rows (tap, from-channel), columns
 /// to-channel. Backward the last tap comes first, as the positions that read them do.
 template <class T>
 void pack_group(const Array& w, Int group, Int from, Int to, bool forward, T* packed) {
   const Int taps = w.size[2] * w.size[3] * w.size[4], k = taps * from, so = w.stride[0];
-  const bool is_dense = w.stride[1] == taps && w.stride[2] == w.size[3] * w.size[4] &&
-                        w.stride[3] == w.size[4] && w.stride[4] == 1;
-  const PoolBuffer<T> dense(is_dense ? 0 : w.numel());
-  if (!is_dense) {
-    Array c = w;
-    c.data = dense.get();
-    Int step = 1;
-    for (int d = 4; d >= 0; --d) c.stride[d] = step, step *= w.size[d];
-    copy(w, c);
-    return pack_group(c, group, from, to, forward, packed);
-  }
   const T* const base = w.as<const T>() + group * (forward ? to : from) * so;
   // A panel of some from-channels, row by row as the weights lie; then tap by tap.
-  const Int width = static_cast<Int>(gemm_packed_size<T>(1, 1)),
-            some = std::max<Int>(1, 8192 / (taps * width));
+  const Int width = gemm_width<T>(), some = std::max<Int>(1, 8192 / (taps * width));
   parallel_for((to + width - 1) / width, std::max<Int>(1, 16384 / (k * width)), [&](Int p, Int end) {
     const PoolBuffer<T> rows(some * taps * width);
     for (; p < end; ++p) {
@@ -206,18 +195,14 @@ Int lines_at_once(const Reads<T>& reads, Int lines, Int elements) {
   return fit;
 }
 
-template <class T>
-Int width_of(const Product<T>&) {
-  return static_cast<Int>(gemm_packed_size<T>(1, 1));
-}
 /// Elements from one panel of the weights to the next.
 template <class T>
 Int panel_of(const Product<T>& p) {
-  return p.t.size[0] * p.t.size[1] * p.t.size[2] * p.from * width_of(p);
+  return p.t.size[0] * p.t.size[1] * p.t.size[2] * p.from * gemm_width<T>();
 }
 template <class T>
 Int panels_of(const Product<T>& p) {
-  return (p.to + width_of(p) - 1) / width_of(p);
+  return (p.to + gemm_width<T>() - 1) / gemm_width<T>();
 }
 /// The runs of a product, whose taps lie at tap(i, j, k): those of a line of the kernel are one where they
 /// lie side by side. `steps`: of each.
@@ -231,7 +216,7 @@ Runs runs_of(const Product<T>& p, const Tap& tap, Int& steps) {
   Runs r;
   r.reserve(static_cast<std::size_t>(together ? t.count() / line : t.count()));
   t.each([&](Int i, Int j, Int k) {
-    if (!together || k == 0) r.push_back({tap(i, j, k), t.number(i, j, k) * p.from * width_of(p)});
+    if (!together || k == 0) r.push_back({tap(i, j, k), t.number(i, j, k) * p.from * gemm_width<T>()});
   });
   return r;
 }
@@ -239,9 +224,9 @@ Runs runs_of(const Product<T>& p, const Tap& tap, Int& steps) {
 /// The columns of a group from panel p0 on.
 template <class T>
 RunGemm<T> columns_of(const Product<T>& p, Int group, Int p0, Int p1) {
-  const Int c0 = p0 * width_of(p);
+  const Int c0 = p0 * gemm_width<T>();
   RunGemm<T> g;
-  g.n = std::min(p.to, p1 * width_of(p)) - c0;
+  g.n = std::min(p.to, p1 * gemm_width<T>()) - c0;
   g.packed = p.weights + (group * panels_of(p) + p0) * panel_of(p), g.panel = panel_of(p);
   if (p.e.bias) g.bias = static_cast<const T*>(p.e.bias) + group * p.to + c0;
   g.act = p.e.activation, g.alpha = p.e.alpha;
@@ -322,7 +307,7 @@ template <class T>
 void by_rows(const Product<T>& p) {
   constexpr Int gap = 16;  // rows a power of two apart would be one set of the caches
   const Int rows = p.rows(), k = p.t.count() * p.from, blocks = row_blocks(rows, k),
-            block = (rows + blocks - 1) / blocks, tasks = p.groups * blocks, none = 0;
+            block = (rows + blocks - 1) / blocks, tasks = p.groups * blocks;
   Int steps;
   const Runs run = runs_of(
       p,
@@ -335,9 +320,9 @@ void by_rows(const Product<T>& p) {
                 r1 = rows * (i / p.groups + 1) / blocks;
       gather(p.x, p.t, group * p.from, p.from, r0, r1, gathered.get(), gap);
       RunGemm<T> g = columns_of(p, group, 0, panels_of(p));
-      g.lines = 1, g.m = r1 - r0, g.runs = static_cast<Int>(run.size()), g.k = steps;
+      g.m = r1 - r0, g.runs = static_cast<Int>(run.size()), g.k = steps;
       g.a = gathered.get(), g.am = k + gap, g.ak = 1;
-      g.a_line = &none, g.run = run.data(), g.c_line = &none;
+      g.run = run.data();
       if (p.target.dense) {
         g.c += r0 * p.to * p.groups, g.cm = p.to * p.groups;
         gemm_runs(g);
@@ -364,6 +349,15 @@ Int packed_weights_size(const ConvShape& s, bool forward) {
 }
 template <class T>
 void pack_weights(const ConvShape& s, const Array& w, bool forward, T* packed) {
+  if (!is_dense(w)) {
+    const PoolBuffer<T> dense(w.numel());
+    Array c = w;
+    c.data = dense.get();
+    Int step = 1;
+    for (int d = 4; d >= 0; --d) c.stride[d] = step, step *= w.size[d];
+    copy(w, c);
+    return pack_weights(s, c, forward, packed);
+  }
   const Int in = s.in_channels / s.groups, out = s.out_channels / s.groups,
             size = packed_weights_size<T>(s, forward) / s.groups;
   parallel_for(s.groups, std::max<Int>(1, 16384 / std::max<Int>(1, size)), [&](Int group, Int end) {

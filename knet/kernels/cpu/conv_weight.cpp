@@ -84,8 +84,7 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
   // [taps][from][width] lie together.
   constexpr Int elements = 60'000;
   const Int taps = t.count(), lines = s.n * t.out[0] * t.out[1];
-  const Int width = static_cast<Int>(gemm_packed_size<T>(1, 1)), panels = (to + width - 1) / width,
-            of_tap = from * width + 16,
+  const Int width = gemm_width<T>(), panels = (to + width - 1) / width, of_tap = from * width + 16,
             size = taps * of_tap;  // a power of two would be one set of the caches
   const PoolBuffer<T> sums(s.groups * panels * size);
   if (rows == 0) std::fill_n(sums.get(), s.groups * panels * size, T(0));
@@ -106,10 +105,8 @@ void run_grad_weight(const ConvShape& s, const Array& ax, const Array& ady, cons
                 last = units * (part + 1) / parts;
       const PoolBuffer<T> packed(width * block * t.out[2]);
       const PoolBuffer<Run> run(block);
-      const Int none = 0;
       RunGemm<T> g;
-      g.lines = 1, g.m = f1 - f0;
-      g.a_line = &none, g.c_line = &none, g.am = 1, g.ak = t.step[2] * x.at[2];
+      g.m = f1 - f0, g.am = 1, g.ak = t.step[2] * x.at[2];
       g.a = x.data + group * from + f0, g.run = run.get(), g.packed = packed.get(), g.cm = width;
       for (Int l0 = 0; l0 < lines; l0 += block) {
         const Int l1 = std::min(lines, l0 + block);

@@ -275,8 +275,6 @@ const Loops<double>& best(double) {
   return l;
 }
 
-Int lanes() { return static_cast<Int>(gemm_packed_size<float>(1, 1)) / 2; }
-
 /// f(first position, line) for the pieces of output line `number` (of all images) whose positions have the
 /// same taps inside x. `w`: [taps][channels]; `xs` and `ws` have room for all taps.
 template <class T, class F>
@@ -317,12 +315,13 @@ void pieces(const Image<const T>& x, const Taps& t, Int number, Int channels, T*
 
 /// Do kernel and image suit the loops over lines of the kernel?
 template <class T>
-bool has_rows(const Image<const T>& x, const Taps& t) {
+bool has_rows(const Image<const T>& x, const Taps& t, Int channels) {
+  if (!std::is_same_v<T, float> || !best(float()).forward_rows[0]) return false;
   const Progression& shift = t.shift[2];
   const Int wide = shift.count;
-  const bool same = std::is_same_v<T, float> && best(float()).forward_rows[0] && (wide == 3 || wide == 5) &&
-                    t.step[2] == 1 && t.out[2] == x.size[2] && t.out[2] >= (wide == 3 ? 5 : 10);
-  return same && shift.first == -(wide / 2) && shift.step == 1;
+  return (wide == 3 || wide == 5) && shift.first == -(wide / 2) && shift.step == 1 && t.step[2] == 1 &&
+         t.out[2] == x.size[2] && t.out[2] >= (wide == 3 ? 5 : 10) &&
+         channels % (gemm_width<float>() / 2) == 0;
 }
 /// The lines of the kernel that output line `number` (of all images) reads inside them. `w`:
 /// [taps][channels].
@@ -357,8 +356,7 @@ void depthwise(const Image<const T>& x, const Taps& t, const Array& w, Int n, In
   });
   const bool relu = e.activation == Unary::relu, plain = relu || e.activation == Unary::identity;
   const Int work = std::max<Int>(1, taps * channels * t.out[2]);
-  const bool by_rows = channels % depth::lanes() == 0 && depth::has_rows(x, t),
-             rows_3 = t.shift[2].count == 3;
+  const bool by_rows = depth::has_rows(x, t, channels), rows_3 = t.shift[2].count == 3;
   parallel_for(lines, std::max<Int>(1, 65536 / work), [&](Int b, Int end) {
     const PoolBuffer<const T*> xs(taps);
     const PoolBuffer<T*> ws(taps);
@@ -395,8 +393,7 @@ void depthwise_weights(const Image<const T>& x, const Image<const T>& dy, const 
   const Int parts = std::max<Int>(1, std::min({lines * t.out[2] * size / least_work, lines, most_parts}));
   const PoolBuffer<T> sums(size * parts);
   std::fill_n(sums.get(), size * parts, T(0));
-  const bool by_rows = channels % depth::lanes() == 0 && depth::has_rows(x, t),
-             rows_3 = t.shift[2].count == 3;
+  const bool by_rows = depth::has_rows(x, t, channels), rows_3 = t.shift[2].count == 3;
   parallel_for(parts, 1, [&](Int part, Int end) {
     const PoolBuffer<const T*> xs(taps);
     const PoolBuffer<T*> ws(taps);

@@ -32,24 +32,24 @@ void gemm(const Gemm<double>& g);
 struct Run {
   std::int64_t a, b;
 };
+inline constexpr Run one_run = {0, 0};
+inline constexpr std::int64_t one_line = 0;
 /// A product whose rows lie in lines and whose terms lie in runs of k steps, as those of a convolution. Row i
 /// of line l is
-///   c[c_line[l] + i * cm + j] = act(sum over runs r and steps q < k of
-///                                   a[a_line[l] + i * am + run[r].a + q * ak] panel of b[run[r].b + q *
-///                                   width + j]
-///                                   + bias[j]).
+///   c[c_line[l] + i * cm + j] = act(s + bias[j]), s the sum over runs r and steps q < k of
+///   a[a_line[l] + i * am + run[r].a + q * ak] panel[run[r].b + q * width + j].
 template <class T>
 struct RunGemm {
-  std::int64_t lines = 0, m = 0, n = 0, runs = 0, k = 0;
+  std::int64_t lines = 1, m = 0, n = 0, runs = 1, k = 0;
   const T* a = nullptr;
   std::int64_t am = 0, ak = 0;
-  const std::int64_t* a_line = nullptr;
-  const Run* run = nullptr;
+  const std::int64_t* a_line = &one_line;
+  const Run* run = &one_run;
   const std::int64_t* only = nullptr;  ///< of each line: its first run and the one after its last; null: all
   const T* packed = nullptr;           ///< b in panels
   std::int64_t panel = 0;              ///< elements from one panel to the next
   T* c = nullptr;
-  const std::int64_t* c_line = nullptr;
+  const std::int64_t* c_line = &one_line;
   std::int64_t cm = 0;
   const T* bias = nullptr;
   Unary act = Unary::identity;
@@ -64,6 +64,11 @@ void gemm_runs(const RunGemm<double>& g);
 template <class T>
 std::size_t gemm_packed_size(std::int64_t k, std::int64_t n);
 
+/// Columns of a panel.
+template <class T>
+std::int64_t gemm_width() {
+  return static_cast<std::int64_t>(gemm_packed_size<T>(1, 1));
+}
 /// Rows of c that the micro-kernel computes at once, of f32.
 std::int64_t gemm_rows();
 

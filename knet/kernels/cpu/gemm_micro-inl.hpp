@@ -359,13 +359,13 @@ HWY_NOINLINE void micro(const Tile<T>& t) {
   }
   unroll<W>([&](auto j) KNET_INLINE {
     const Int col = (j / NV) * panel_width<T>() + (j % NV) * N, left = t.cols - col;
-    T* const c = t.c + col;
     if (left < N) {
       if (left <= 0) return;
       HWY_ALIGN T sums[MR * lanes<T>()];
       unroll<MR>([&](auto i) KNET_INLINE { hn::Store(acc[i][j], d, sums + i * N); });
       return store_part(t, sums, MR, col, left);
     }
+    T* c = t.c + col;
     if (t.add) {
       unroll<MR>([&](auto i) KNET_INLINE { acc[i][j] = hn::Add(acc[i][j], hn::LoadU(d, c + i * t.cm)); });
     }

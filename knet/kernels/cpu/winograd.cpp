@@ -299,7 +299,7 @@ struct Weights {
         turned(turned_),
         from(turned ? out_ : in_),
         to(turned ? in_ : out_),
-        width(static_cast<Int>(gemm_packed_size<float>(1, 1))),
+        width(gemm_width<float>()),
         group((group_channels + width - 1) / width * width),
         plane(plane_of(std::min(from, block_channels) * group)) {}
   Int blocks() const { return blocks_of(from); }
@@ -343,17 +343,14 @@ void group_outputs(const Weights& w, Int group, const Grid& grid, Int t0, Int n,
                    const Coefficients& of_v, const float* u, const Image<float>& y, const Epilogue& e) {
   const Int c0 = group * w.group, channels = std::min(w.group, w.to - c0), m_plane = plane_of(n * channels);
   const PoolBuffer<float> m(points * m_plane), own(u ? 0 : w.chunk()), taps(u ? 0 : w.taps());
-  const Int none = 0;
-  const Run all = {0, 0};
   for (Int q = 0; q < w.blocks(); ++q) {
     if (!u) w.transform(group, q, taps.get(), own.get());
     const float* chunk = u ? u + (group * w.blocks() + q) * w.chunk() : own.get();
     for (Int i = 0; i < points; ++i) {
       RunGemm<float> g;
-      g.lines = 1, g.m = n, g.n = channels, g.runs = 1;
+      g.m = n, g.n = channels;
       g.k = std::min(block_channels, w.from - q * block_channels);
       g.a = v + i * of_v.plane + q * of_v.block, g.am = block_channels, g.ak = 1;
-      g.a_line = &none, g.run = &all, g.c_line = &none;
       g.packed = chunk + i * w.plane, g.panel = g.k * w.width;
       g.c = m.get() + i * m_plane, g.cm = channels;
       g.accumulate = q > 0;

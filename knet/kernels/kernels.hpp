@@ -312,8 +312,9 @@ struct Kernels {
   // everything of a channel is [c] in x's dtype ----
   /// Mean and biased variance.
   void (*channel_moments)(const Array& x, void* mean, void* var);
-  /// y = x scale + shift, then max(0, y) with `relu`
-  void (*channel_affine)(bool relu, const Array& x, const void* scale, const void* shift, const Array& y);
+  /// y = x scale + shift + other (where it has data), then max(0, y) with `relu`; y may be x or other.
+  void (*channel_affine)(bool relu, const Array& x, const void* scale, const void* shift, const Array& other,
+                         const Array& y);
   /// Backward of y = gamma (x - mean) rstd + beta, or relu of it (y may hold no data otherwise). With dz = dy
   /// where y > 0, h = (x - mean) rstd and m values per channel: dbeta = sum(dz), dgamma = sum(dz h), dx =
   /// gamma rstd (dz - (dbeta + h dgamma) / m), or gamma rstd dz when the moments are `constant`. gamma may be

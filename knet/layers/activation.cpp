@@ -31,6 +31,10 @@ Tensor Activation::operator()(const Tensor& x) const {
   if (other_) return other_(x);
   return kind_ == Unary::identity ? x : detail::unary(kind_, x, alpha_);
 }
+Tensor Activation::operator()(Tensor&& x) const {
+  if (other_) return other_(x);
+  return kind_ == Unary::identity ? std::move(x) : detail::unary(kind_, std::move(x), alpha_);
+}
 std::string Activation::name() const { return other_ ? "custom" : fn::name_of(kind_); }
 
 Tensor LogSumExp::operator()(const Tensor& x) const {

@@ -39,6 +39,7 @@ class Activation {
   Unary kind() const { return kind_; }
   double alpha() const { return alpha_; }
   Tensor operator()(const Tensor& x) const;
+  Tensor operator()(Tensor&& x) const;
   void walk(Visitor& v) { other_.walk(v); }
   /// "relu", or "custom".
   std::string name() const;

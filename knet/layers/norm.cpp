@@ -1,5 +1,7 @@
 #include "knet/layers/norm.hpp"
 
+#include <utility>
+
 #include "knet/autograd/layer_call.hpp"
 #include "knet/autograd/tape.hpp"
 #include "knet/base/text.hpp"
@@ -7,6 +9,7 @@
 #include "knet/ops/arithmetic.hpp"
 #include "knet/ops/norm.hpp"
 #include "knet/ops/softmax.hpp"
+#include "knet/tensor/access.hpp"
 
 namespace knet {
 namespace {
@@ -33,23 +36,35 @@ std::string LayerNorm::describe() const {
   return text("LayerNorm(", std::int64_t{size}, weight ? "" : ", no weight", bias ? ")" : ", no bias)");
 }
 
-Tensor BatchNorm::operator()(const Tensor& x) const {
-  check_channels("BatchNorm", x, channels);
-  if (!(momentum >= 0 && momentum <= 1))
-    fail<ValueError>("BatchNorm: .momentum = ", momentum, ": expected [0, 1]");
-  const bool is_relu = activation.fusible() && activation.kind() == Unary::relu;
-  const BatchNormOptions options{.eps = eps, .relu = is_relu};
+namespace {
+/// An empty residual is none.
+Tensor normalise(const BatchNorm& m, Tensor x, const Tensor& residual) {
+  check_channels("BatchNorm", x, m.channels);
+  if (!(m.momentum >= 0 && m.momentum <= 1))
+    fail<ValueError>("BatchNorm: .momentum = ", m.momentum, ": expected [0, 1]");
+  if (residual && residual.shape() != x.shape())
+    fail<ShapeError>("BatchNorm: the residual is ", residual.shape(), ", expected ", x.shape(),
+                     " as the input");
+  const bool is_relu = m.activation.fusible() && m.activation.kind() == Unary::relu;
+  const BatchNormOptions options{.eps = m.eps, .residual = residual, .relu = is_relu};
   Tensor y;
-  if (training() && !frozen) {
+  if (training() && !m.frozen) {
     Moments seen;
-    y = batch_norm(x, value(weight), value(bias), options, &seen);
+    y = batch_norm(x, value(m.weight), value(m.bias), options, &seen);
     const NoGrad constant;
-    running_mean = running_mean * (1 - momentum) + seen.mean * momentum;
-    running_var = running_var * (1 - momentum) + seen.var * momentum;
+    m.running_mean = m.running_mean * (1 - m.momentum) + seen.mean * m.momentum;
+    m.running_var = m.running_var * (1 - m.momentum) + seen.var * m.momentum;
   } else {
-    y = batch_norm(x, value(weight), value(bias), Moments{running_mean, running_var}, options);
+    y = batch_norm(std::move(x), value(m.weight), value(m.bias), Moments{m.running_mean, m.running_var},
+                   options);
   }
-  return is_relu ? y : activation(y);
+  return is_relu ? y : m.activation(std::move(y));
+}
+}  // namespace
+Tensor BatchNorm::operator()(Tensor x) const { return normalise(*this, std::move(x), {}); }
+Tensor BatchNorm::operator()(Tensor x, const Tensor& residual) const {
+  check_defined("BatchNorm", residual);
+  return normalise(*this, std::move(x), residual);
 }
 std::string BatchNorm::describe() const {
   std::string s = text("BatchNorm(", std::int64_t{channels});

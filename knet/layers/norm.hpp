@@ -24,6 +24,8 @@ struct LayerNorm {
 /// while training, which also move the running ones (the variance unbiased), and with the running ones
 /// otherwise. Ioffe & Szegedy 2015, arXiv:1502.03167. An activation of relu costs nothing.
 ///   BatchNorm{64}, BatchNorm{.channels = 64, .activation = relu}
+/// bn(x, residual) is activation(bn(x) + residual) in one pass, the end of a residual block. Of an x that
+/// nobody keeps, as in bn(conv(x)), the result takes over the memory where no gradient needs it.
 struct BatchNorm {
   Size<argument::channels> channels;
   double momentum = 0.1;  ///< the weight of the new batch in the running moments
@@ -35,7 +37,9 @@ struct BatchNorm {
   Param weight = affine ? ones({channels}, dtype) : Tensor(),
         bias = affine ? zeros({channels}, dtype) : Tensor();
   mutable Tensor running_mean = zeros({channels}, dtype), running_var = ones({channels}, dtype);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(Tensor x) const;
+  /// `residual` has x's shape.
+  Tensor operator()(Tensor x, const Tensor& residual) const;
   std::string describe() const;
 };
 

@@ -384,6 +384,11 @@ Call make_copy(const Array& from, const Array& to) {
   c.name = "copy";
   return c;
 }
+Call make_call(const BinaryCall& arguments) {
+  Call c = make(arguments);
+  c.name = "binary";
+  return c;
+}
 Call make_call(const BinaryUnaryCall& arguments) {
   Call c = make(arguments);
   c.name = "binary and unary";

@@ -59,9 +59,11 @@ struct AffineCall {
   bool relu;
   Array x;
   const void *scale, *shift;
-  Array y;
+  Array other, y;
   static constexpr auto entry = &Kernels::channel_affine;
-  void visit(auto& v) { v.in(x), v.in(scale, x.dtype, x.size[1]), v.in(shift, x.dtype, x.size[1]), v.out(y); }
+  void visit(auto& v) {
+    v.in(x), v.in(scale, x.dtype, x.size[1]), v.in(shift, x.dtype, x.size[1]), v.in(other), v.out(y);
+  }
 };
 struct ConvCall {
   ConvShape s;
@@ -124,6 +126,7 @@ T* Call::as() {
 
 /// Calls that were not recorded.
 Call make_copy(const Array& from, const Array& to);
+Call make_call(const BinaryCall&);
 Call make_call(const BinaryUnaryCall&);
 Call make_call(const ConvPoolCall&);
 /// Looks at the arguments again, after a change.

@@ -101,9 +101,16 @@ bool fold_affine(Program& p, int i) {
   }
   *m.weight = w;
   m.e->bias = bias.data;
+  if (a->other.data) {  // the sum stays
+    refresh(*m.call);
+    c = a->relu ? make_call(BinaryUnaryCall{Binary::add, a->x, a->other, a->y, Unary::relu, 0, 0})
+                : make_call(BinaryCall{Binary::add, a->x, a->other, a->y});
+    return true;
+  }
   if (a->relu) m.e->activation = Unary::relu;
   m.y->data = a->y.data;
   refresh(*m.call);
+  p.calls.erase(p.calls.begin() + i);
   return true;
 }
 
@@ -124,6 +131,7 @@ bool fold_activation(Program& p, int i) {
   m.e->alpha = u->a;
   m.y->data = u->y.data;
   refresh(*m.call);
+  p.calls.erase(p.calls.begin() + i);
   return true;
 }
 
@@ -204,7 +212,6 @@ void fold(Program& p) {
   for (std::size_t i = 0; i < p.calls.size(); ++i) {
     const int n = static_cast<int>(i);
     if (!fold_affine(p, n) && !fold_activation(p, n)) continue;
-    p.calls.erase(p.calls.begin() + n);
     analyse(p);
     i = std::size_t(-1);  // what is left may fit together now
   }

@@ -47,8 +47,7 @@ ResNetBlock block(std::int64_t from, std::int64_t width, std::int64_t to, std::i
   ResNetBlock b{
       .conv = convolutions(from, width, to, stride, bottleneck, o.winit), .bn = {}, .downsample = {}};
   b.bn.reserve(b.conv.size());
-  for (std::size_t i = 0; i < b.conv.size(); ++i)
-    b.bn.push_back(norm(b.conv[i].inout.out, i + 1 < b.conv.size()));
+  for (const Conv& c : b.conv) b.bn.push_back(norm(c.inout.out, true));
   if (o.zero_init) b.bn.back().weight = zeros({to});
   if (stride != 1 || from != to) b.downsample.emplace(conv(from, to, 1, stride, o.winit), norm(to, false));
   return b;
@@ -175,8 +174,9 @@ const Depth& find_depth(const char* who, int depth) {
 
 Tensor ResNetBlock::operator()(const Tensor& x) const {
   Tensor h = x;
-  for (std::size_t i = 0; i < conv.size(); ++i) h = bn[i](conv[i](h));
-  return relu(h + (downsample ? downsample->second(downsample->first(x)) : x));
+  for (std::size_t i = 0; i + 1 < conv.size(); ++i) h = bn[i](conv[i](h));
+  h = conv.back()(h);
+  return bn.back()(std::move(h), downsample ? downsample->second(downsample->first(x)) : x);
 }
 void ResNetBlock::walk(Visitor& v) {
   v.enter("ResNetBlock", nullptr, this);

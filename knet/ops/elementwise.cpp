@@ -58,7 +58,8 @@ const Traits traits = [] {
 /// May a result be written over x, if its caller does not need x any more? Who watches the tape tells values
 /// apart by their memory.
 bool reusable(const Tensor& x) {
-  return TensorAccess::sole_owner(x) && x.is_contiguous() && is_floating(x.dtype()) && !tape::watched();
+  return TensorAccess::sole_owner(x) && (x.is_contiguous() || x.is_channels_last()) &&
+         is_floating(x.dtype()) && !tape::watched();
 }
 /// In a backward function that is run once: where the gradient of the input may be written, dy or else y,
 /// which goes with it. Empty: neither.

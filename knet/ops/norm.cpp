@@ -5,6 +5,7 @@
 #include "knet/base/text.hpp"
 #include "knet/ops/activations.hpp"
 #include "knet/ops/arithmetic.hpp"
+#include "knet/ops/elementwise.hpp"
 #include "knet/ops/math.hpp"
 #include "knet/ops/reduce.hpp"
 #include "knet/ops/softmax.hpp"
@@ -25,6 +26,12 @@ void check(const char* who, const Tensor& x, std::initializer_list<const Tensor*
       fail<ShapeError>(who, ": weight, bias or moments are ", t->shape(), ", expected [", x.size(1), "]");
   }
   if (!(eps >= 0)) fail<ValueError>(who, ": eps = ", eps, " is negative");
+}
+void check_residual(const Tensor& x, const Tensor& residual) {
+  if (!residual) return;
+  check_same("batch_norm", x, residual);
+  if (residual.shape() != x.shape())
+    fail<ShapeError>("batch_norm: residual is ", residual.shape(), ", expected ", x.shape(), " as the input");
 }
 /// [C] against [N, C, ...]
 Tensor along_channels(const Tensor& t, const Tensor& x) {
@@ -62,6 +69,7 @@ Tensor composed(const Tensor& x, const Tensor& mean, const Tensor& var, const Te
   if (weight) scale = scale * along_channels(weight, x);
   Tensor y = (x - mean) * scale;
   if (bias) y = y + along_channels(bias, x);
+  if (o.residual) y = y + o.residual;
   return o.relu ? relu(y) : y;
 }
 
@@ -74,22 +82,28 @@ Tensor ordered_like(const Tensor& t, const Tensor& x) {
   return r;
 }
 
-/// One kernel for the values and one for the gradients; `constant` moments do not depend on x.
+/// One kernel for the values and one for the gradients; `constant` moments do not depend on x. `over`: x's
+/// memory may be written.
 Tensor fused(const Tensor& given, const Tensor& weight, const Tensor& bias, const Moments& m, bool constant,
-             const BatchNormOptions& o) {
+             const BatchNormOptions& o, bool over = false) {
   const Tensor x = dense(given) ? given.detach() : raw::contiguous(given);
   const Tensor mean = raw::contiguous(m.mean), rstd = rsqrt(m.var + o.eps),
                w = weight ? raw::contiguous(weight.detach()) : Tensor(), scale = w ? rstd * w : rstd,
                shift = bias ? bias.detach() - mean * scale : -(mean * scale);
-  Tensor y = raw::empty_like(x, x.dtype());
+  const Tensor residual = o.residual ? ordered_like(o.residual.detach(), x) : Tensor();
+  Tensor y = over ? x : raw::empty_like(x, x.dtype());
   if (y.numel() > 0)
-    kernels(x.device()).channel_affine(o.relu, channels(x), pointer(scale), pointer(shift), channels(y));
-  if (Node* n = track(y, "batch_norm", {&given, &weight, &bias})) {
-    n->backward([x, y = o.relu ? y : Tensor(), mean, rstd, w, constant, relu = o.relu](const Tensor& dy,
-                                                                                       Gradients& g) {
+    kernels(x.device())
+        .channel_affine(o.relu, channels(x), pointer(scale), pointer(shift),
+                        residual ? channels(residual) : Array{}, channels(y));
+  if (Node* n = track(y, "batch_norm", {&given, &weight, &bias, &o.residual})) {
+    n->backward([x, y = o.relu ? y : Tensor(), mean, rstd, w, constant](const Tensor& dy, Gradients& g) {
+      // The residual's gradient is that of the sum, which is needed for itself then.
+      const bool sum = g.wants(3), relu = y && !sum;
+      const Tensor dz = sum && y ? detail::unary_grad(Unary::relu, {}, {}, y, dy) : Tensor();
       // Over dy, element by element, where nobody else sees it.
-      const bool own = TensorAccess::sole_owner(dy) && !tape::state.on && !tape::watched();
-      const Tensor d = ordered_like(dy, x);
+      const bool own = !sum && TensorAccess::sole_owner(dy) && !tape::state.on && !tape::watched();
+      const Tensor d = ordered_like(dz ? dz : dy, x);
       Tensor dx = own && TensorAccess::data(d) == TensorAccess::data(dy) ? d : raw::empty_like(x, x.dtype());
       Tensor dw = zeros_like(mean), db = zeros_like(mean);
       if (x.numel() > 0)
@@ -100,6 +114,7 @@ Tensor fused(const Tensor& given, const Tensor& weight, const Tensor& bias, cons
       g.add(0, std::move(dx));
       if (g.wants(1)) g.add(1, std::move(dw));
       if (g.wants(2)) g.add(2, std::move(db));
+      if (sum) g.add(3, d);
     });
   }
   return y;
@@ -112,6 +127,7 @@ bool twice() { return tape::state.on && tape::state.depth > 1; }
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const BatchNormOptions& o,
                   Moments* seen) {
   check("batch_norm", x, {&weight, &bias}, o.eps);
+  check_residual(x, o.residual);
   const std::int64_t c = x.size(1), n = c > 0 ? x.numel() / c : 0;
   if (n < 2)
     fail<ShapeError>("batch_norm: ", x.shape(), " has ", n, " values per channel; training needs two");
@@ -132,14 +148,16 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   return y;
 }
 
-Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Moments& given,
+Tensor batch_norm(Tensor x, const Tensor& weight, const Tensor& bias, const Moments& given,
                   const BatchNormOptions& o) {
   check_defined("batch_norm", given.mean);
   check_defined("batch_norm", given.var);
   check("batch_norm", x, {&weight, &bias, &given.mean, &given.var}, o.eps);
+  check_residual(x, o.residual);
   const Moments m{given.mean.detach(), given.var.detach()};
   if (twice()) return composed(x, along_channels(m.mean, x), along_channels(m.var, x), weight, bias, o);
-  return fused(x, weight, bias, m, true, o);
+  const bool constant = !tracked(x) && !tracked(weight) && !tracked(bias) && !tracked(o.residual);
+  return fused(x, weight, bias, m, true, o, constant && TensorAccess::sole_owner(x) && !tape::watched());
 }
 
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& weight, const Tensor& bias,

@@ -7,7 +7,8 @@ namespace knet {
 
 struct BatchNormOptions {
   double eps = 1e-5;
-  bool relu = false;  ///< of the result, in the same pass
+  Tensor residual = {};  ///< of x's shape: added to the result in the same pass
+  bool relu = false;     ///< of the result (or sum), in the same pass
 };
 
 /// What batch_norm() has seen: [C] each, constants; the variance is the unbiased one.
@@ -20,8 +21,8 @@ struct Moments {
 /// Where `seen` is given it gets the moments.
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const BatchNormOptions& = {},
                   Moments* seen = nullptr);
-/// The same with given moments [C], which are constants.
-Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Moments& given,
+/// The same with given moments [C], which are constants. May write over an x that nobody keeps.
+Tensor batch_norm(Tensor x, const Tensor& weight, const Tensor& bias, const Moments& given,
                   const BatchNormOptions& = {});
 /// (x - mean) / sqrt(var + eps) weight + bias with the moments of every example's groups of channels, x [N,
 /// C,

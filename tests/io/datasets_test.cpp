@@ -93,7 +93,8 @@ TEST_F(Datasets, BytesAsTheyAre) {
   EXPECT_EQ(bytes.xtrn.shape(), (Shape{15, 1, 28, 28}));
   EXPECT_EQ(bytes.xtrn.data<std::uint8_t>()[14 * 784 + 783], 14);
   EXPECT_EQ(datasets::fashion_mnist(s, -1, f64).xtst.dtype(), f64);
-  auto i = minibatch(floats.xtst, floats.ytst, 5, {.shuffle = true, .seed = 2}).begin();
+  const auto expected = minibatch(floats.xtst, floats.ytst, 5, {.shuffle = true, .seed = 2});
+  auto i = expected.begin();
   for (const auto& [x, y] :
        minibatch(bytes.xtst, bytes.ytst, 5, {.shuffle = true, .seed = 2, .xtype = f32, .divisor = 255})) {
     EXPECT_TRUE(equal(x, (*i).x));

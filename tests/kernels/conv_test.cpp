@@ -361,9 +361,12 @@ TEST(BatchNorm, MatchesThePlainLoops) {
               rstd = random_block(t, {c}, 0.5, 2);
         for (const bool relu : {false, true}) {
           Block y = make(0, 1, 3), y0 = make(0, 1, 4), z = make(-1, 1, 5);
-          cpu.channel_affine(relu, z.a, scale.a.data, shift.a.data, y.a);
-          plain.channel_affine(relu, z.a, scale.a.data, shift.a.data, y0.a);
-          expect_near(y.a, y0.a, tolerance, tolerance);
+          const Block other = make(-1, 1, 8);
+          for (const Array& more : {other.a, Array{}}) {
+            cpu.channel_affine(relu, z.a, scale.a.data, shift.a.data, more, y.a);
+            plain.channel_affine(relu, z.a, scale.a.data, shift.a.data, more, y0.a);
+            expect_near(y.a, y0.a, tolerance, tolerance);
+          }
           for (const bool constant : {false, true}) {
             Block dx = make(0, 1, 6), dx0 = make(0, 1, 7), dw = block(t, {c}), db = block(t, {c}),
                   dw0 = block(t, {c}), db0 = block(t, {c}), centre = random_block(t, {c}, -1, 1);

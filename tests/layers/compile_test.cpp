@@ -179,6 +179,22 @@ TEST(Compile, BatchNormThatCannotBeFolded) {
   stir(twice.bn);
   EXPECT_EQ(count(expect_same(twice, randn({2, 3, 8, 8})), "channel_affine"), 1);
 }
+TEST(Compile, BatchNormWithAResidual) {
+  struct Model {
+    Conv conv = three(4, 4);
+    BatchNorm bn{.channels = 4};
+    Tensor operator()(const Tensor& x) const { return bn(conv(x), x); }
+  } model;
+  stir(model.bn);
+  const Tensor x = randn({2, 4, 8, 8}), last = randn({2, 8, 8, 4}).permute({0, 3, 1, 2});
+  EXPECT_EQ(count(expect_same(model, last), "channel_affine"), 0);
+  model.bn.activation = relu;
+  const Plan joined = expect_same(model, last);
+  EXPECT_EQ(count(joined, "channel_affine"), 0);
+  EXPECT_EQ(count(joined, "binary and unary"), 1);
+  const auto alone = [&](const Tensor& h) { return model.bn(h, 2 * h); };
+  EXPECT_EQ(count(expect_same(alone, x), "channel_affine"), 1);
+}
 TEST(Compile, BatchNormAfterALinearLayer) {
   struct Model {
     Linear fc{.input = 6, .output = 5};

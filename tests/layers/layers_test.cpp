@@ -164,6 +164,69 @@ TEST(Layers, BatchNormTakesAnActivation) {
     expect_close(a.grad(fused.weight), b.grad(apart.weight), f.name());
   }
 }
+TEST(Layers, BatchNormTakesAResidual) {
+  for (const bool training : {false, true}) {
+    const Mode mode(training);
+    for (const bool last : {false, true}) {
+      for (const Activation& f : {Activation(nullptr), Activation(relu), Activation(tanh)}) {
+        struct {
+          Param x, other;
+        } in{randn({4, 3, 5, 2}, f64), randn({4, 3, 5, 2}, f64)};
+        if (last) in.x = Tensor(in.x).permute({0, 2, 3, 1}).contiguous().permute({0, 3, 1, 2});
+        BatchNorm one{.channels = 3, .activation = f, .dtype = f64}, apart{.channels = 3, .dtype = f64};
+        one.weight = apart.weight = randn({3}, f64), one.bias = apart.bias = randn({3}, f64);
+        const Tensor w = randn(in.x.shape(), f64);
+        const Tape a = diff([&] { return sum(one(in.x, in.other) * w); }),
+                   b = diff([&] { return sum(f(apart(in.x) + in.other) * w); });
+        expect_close(a.value(), b.value(), f.name());
+        expect_close(a.grad(in.x), b.grad(in.x), f.name());
+        expect_close(a.grad(in.other), b.grad(in.other), f.name());
+        expect_close(a.grad(one.weight), b.grad(apart.weight), f.name());
+        expect_close(one(in.x, in.other), f(apart(in.x) + in.other), f.name());
+      }
+    }
+  }
+}
+TEST(Layers, ResultsTakeOverValuesThatNobodyKeeps) {
+  const Tensor x = randn({4, 3, 5, 2}), last = x.permute({0, 2, 3, 1}).contiguous().permute({0, 3, 1, 2});
+  BatchNorm bn{.channels = 3, .activation = relu};
+  bn.running_mean = randn({3}), bn.running_var = rand({3}) + 0.5;
+  for (const Tensor& given : {x, last}) {
+    const Tensor expected = bn(given), copy = given;
+    EXPECT_TRUE(equal(bn(copy), expected));
+    EXPECT_TRUE(equal(bn(Tensor(given)), expected));  // shared
+    EXPECT_TRUE(equal(bn(copy, copy), bn(given, given)));
+    EXPECT_TRUE(equal(given, x));
+    Tensor own = given * 1.0;
+    const float* memory = own.data<float>();
+    const Tensor y = bn(std::move(own));
+    EXPECT_TRUE(equal(y, expected));
+    EXPECT_EQ(y.data<float>(), memory);
+    own = given * 1.0, memory = own.data<float>();
+    const Tensor z = relu(std::move(own));
+    EXPECT_TRUE(equal(z, relu(given)));
+    EXPECT_EQ(z.data<float>(), memory);
+  }
+  // Where a gradient needs the value it stays.
+  struct {
+    Param x;
+  } in{x};
+  for (const Activation& f : {Activation(relu), Activation(gelu), Activation(elu), Activation(sigm),
+                              Activation(nullptr), Activation([](const Tensor& h) { return h * h; })}) {
+    bn.activation = f;
+    const auto with = [&](auto call) {
+      const Tape t = diff([&] { return sum(call()); });
+      return std::pair(t.value(), t.grad(in.x));
+    };
+    const auto [value, gradient] = with([&] {
+      const Tensor h = in.x * in.x, n = bn(h), y = f(n);
+      return y * h;
+    });
+    const auto [value2, gradient2] = with([&] { return f(bn(in.x * in.x)) * (in.x * in.x); });
+    expect_close(value, value2, f.name(), 1e-5);
+    expect_close(gradient, gradient2, f.name(), 1e-5);
+  }
+}
 TEST(Layers, NormalisationsOfAConstantAreZeros) {
   // KnetLayers' LayerNorm gave 0 / 0.
   struct {
@@ -357,6 +420,12 @@ TEST(BadInput, NamesTheLayerAndTheShapes) {
   }
   expect_error<ShapeError>([&] { LayerNorm{.size = 4}(zeros({2, 5})); }, "LayerNorm");
   expect_error<ShapeError>([&] { BatchNorm{.channels = 4}(zeros({2, 5})); }, "BatchNorm");
+  const BatchNorm bn{3};
+  for (const char* part : {"BatchNorm", "[2, 1]", "[2, 3]"})
+    expect_error<ShapeError>([&] { bn(zeros({2, 3}), zeros({2, 1})); }, part);
+  expect_error<DTypeError>([&] { bn(zeros({2, 3}), zeros({2, 3}, f64)); }, "batch_norm");
+  expect_error<ValueError>([&] { bn(zeros({2, 3}), Tensor()); }, "BatchNorm");
+  expect_error<ShapeError>([&] { batch_norm(zeros({2, 3}), {}, {}, {.residual = zeros({3})}); }, "residual");
   expect_error<ValueError>([&] { static_cast<void>(Dense{.input = -4, .output = 3}); }, "-4");
   expect_error<ValueError>([&] { nll(zeros({2, 3}), Tensor(std::vector<std::int64_t>{0, 3})); }, "3");
   expect_error<ShapeError>([&] { nll(zeros({2, 3}), Tensor(std::vector<std::int64_t>{0})); }, "[2, 3]");

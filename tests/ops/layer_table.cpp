@@ -110,6 +110,17 @@ std::vector<Op> layer_ops() {
        [](const Inputs& x) {
          return batch_norm(x[0], x[1], x[2], Moments{x[3], x[4]}, {.eps = 1e-3, .relu = true});
        }},
+      {"batch_norm_residual",
+       [](const Inputs& x) { return batch_norm(x[0], x[1], x[2], {.eps = 1e-3, .residual = x[3]}); }},
+      {"batch_norm_residual_relu",
+       [](const Inputs& x) {
+         return batch_norm(x[0], x[1], x[2], {.eps = 1e-3, .residual = x[3], .relu = true});
+       }},
+      {"batch_norm_given_residual_relu",
+       [](const Inputs& x) {
+         return batch_norm(x[0], x[1], x[2], Moments{x[4], x[5]},
+                           {.eps = 1e-3, .residual = x[3], .relu = true});
+       }},
       {"group_norm_last",
        [](const Inputs& x) { return group_norm(channels_last(x[0]), 2, x[1], x[2], 1e-3); }},
       {"instance_norm_last",

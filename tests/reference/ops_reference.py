@@ -307,6 +307,12 @@ case("attention_causal_late", lambda q, k, v: sdpa(q, k, v, attn_mask=late), r(1
 tail = torch.tensor([1, 1, 1, 0]).bool()
 case("attention_causal_mask", lambda q, k, v, m: sdpa(q, k, v, attn_mask=torch.ones(4, 4).tril().bool() & m), r(2, 1, 4, 2), r(2, 1, 4, 2), r(2, 1, 4, 2), tail)
 case("softmax_12", lambda x: torch.softmax(x.flatten(1), 1).reshape(x.shape), r(2, 3, 4))
+case("batch_norm_residual", lambda x, w, b, z: batch(x, w, b) + z, r(2, 3, 2, 3), r(3), r(3), r(2, 3, 2, 3))
+case("batch_norm_residual_relu", lambda x, w, b, z: torch.relu(batch(x, w, b) + z), r(4, 3, 5), r(3), r(3), r(4, 3, 5))
+mean3, var3 = moments(3)
+case("batch_norm_given_residual_relu",
+     lambda x, w, b, z, m, v: torch.relu(F.batch_norm(x, m.detach(), v.detach(), w, b, eps=1e-3) + z),
+     r(2, 3, 2, 2), r(3), r(3), r(2, 3, 2, 2), mean3, var3)
 
 path = pathlib.Path(__file__).parents[1] / "data" / "ops.safetensors"
 save_file(out, path)

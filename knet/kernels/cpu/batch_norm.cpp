@@ -24,6 +24,7 @@ namespace {
 template <class T>
 struct Channels {
   const T *x, *y, *dy;  // y where relu
+  const T* other;       // forwards: added before relu
   Int lines, length, channels;
   bool rows;  // a line is a row: one value of every channel
 };
@@ -100,22 +101,24 @@ void sum_lines(const Channels<T>& v, const T* shift, Int l0, Int l1, double* sum
   }
 }
 
-/// out = x a + c, then relu; or with dy: x a + dz b + c.
-template <class T, bool kGrad, bool kRelu>
-HWY_INLINE Vec<T> combine(Vec<T> x, Vec<T> dy, Vec<T> y, Vec<T> a, Vec<T> b, Vec<T> c) {
-  if constexpr (kGrad) {
-    const Vec<T> dz = kRelu ? select(y > 0.0, dy, Vec<T>::zero()) : dy;
+/// out = x a + c (+ other), then relu; or backwards: x a + dz b + c.
+enum class Pass : std::uint8_t { plain, with_other, backward };
+template <class T, Pass kPass, bool kRelu>
+HWY_INLINE Vec<T> combine(Vec<T> x, Vec<T> other_or_dy, Vec<T> y, Vec<T> a, Vec<T> b, Vec<T> c) {
+  if constexpr (kPass == Pass::backward) {
+    const Vec<T> dz = kRelu ? select(y > 0.0, other_or_dy, Vec<T>::zero()) : other_or_dy;
     return fma(x, a, fma(dz, b, c));
   } else {
-    const Vec<T> r = fma(x, a, c);
+    const Vec<T> z = fma(x, a, c), r = kPass == Pass::with_other ? z + other_or_dy : z;
     return kRelu ? max(r, Vec<T>::zero()) : r;
   }
 }
-template <class T, bool kGrad, bool kRelu>
+template <class T, Pass kPass, bool kRelu>
 void map_lines(const Channels<T>& v, const Affine<T>& f, Int l0, Int l1, T* out) {
   using V = Vec<T>;
   constexpr Int L = V::lanes;
-  constexpr bool need_y = kGrad && kRelu;
+  constexpr bool backward = kPass == Pass::backward, need_y = backward && kRelu;
+  const T* second = backward ? v.dy : v.other;
   for (Int l = l0; l < l1; ++l) {
     const Int length = v.rows ? v.channels : v.length, base = l * length, c = l % v.channels;
     for (Int i = 0; i < length; i += L) {
@@ -124,8 +127,9 @@ void map_lines(const Channels<T>& v, const Affine<T>& f, Int l0, Int l1, T* out)
       const auto get = [&](const T* p) { return whole ? V::load(p) : V::load_some(p, some); };
       const auto number = [&](const T* p) { return v.rows ? get(p + i) : V::set(static_cast<double>(p[c])); };
       const V x = get(v.x + at);
-      const V r = combine<T, kGrad, kRelu>(x, kGrad ? get(v.dy + at) : x, need_y ? get(v.y + at) : x,
-                                           number(f.a), kGrad ? number(f.b) : x, number(f.c));
+      const V r =
+          combine<T, kPass, kRelu>(x, kPass != Pass::plain ? get(second + at) : x, need_y ? get(v.y + at) : x,
+                                   number(f.a), backward ? number(f.b) : x, number(f.c));
       if (whole)
         r.store(out + at);
       else
@@ -141,20 +145,21 @@ void sums(const Channels<T>& v, const T* shift, Int l0, Int l1, double* s) {
 }
 template <class T>
 void map(const Channels<T>& v, const Affine<T>& f, bool relu, Int l0, Int l1, T* out) {
-  if (v.dy) {
-    v.y ? map_lines<T, true, true>(v, f, l0, l1, out) : map_lines<T, true, false>(v, f, l0, l1, out);
-  } else {
-    relu ? map_lines<T, false, true>(v, f, l0, l1, out) : map_lines<T, false, false>(v, f, l0, l1, out);
-  }
+  const auto run = [&]<Pass kPass>(bool masked) {
+    masked ? map_lines<T, kPass, true>(v, f, l0, l1, out) : map_lines<T, kPass, false>(v, f, l0, l1, out);
+  };
+  if (v.dy) return run.template operator()<Pass::backward>(v.y != nullptr);
+  v.other ? run.template operator()<Pass::with_other>(relu) : run.template operator()<Pass::plain>(relu);
 }
 
 // ---- the whole arrays ----
 
 template <class T>
-Channels<T> describe(const Array& x, const Array* y, const Array* dy) {
+Channels<T> describe(const Array& x, const Array* y, const Array* dy, const Array* other = nullptr) {
   Channels<T> v{x.as<const T>(),
                 y ? y->as<const T>() : nullptr,
                 dy ? dy->as<const T>() : nullptr,
+                other ? other->as<const T>() : nullptr,
                 0,
                 0,
                 x.size[1],
@@ -206,8 +211,8 @@ void moments(const Array& x, T* mean, T* var) {
 }
 
 template <class T>
-void affine(bool relu, const Array& x, const T* scale, const T* shift, const Array& y) {
-  map_all(describe<T>(x, nullptr, nullptr), Affine<T>{scale, nullptr, shift}, relu, y.as<T>());
+void affine(bool relu, const Array& x, const T* scale, const T* shift, const Array& other, const Array& y) {
+  map_all(describe<T>(x, nullptr, nullptr, &other), Affine<T>{scale, nullptr, shift}, relu, y.as<T>());
 }
 
 template <class T>
@@ -236,11 +241,13 @@ void grad(bool relu, bool constant, const Array& x, const Array& y, const Array&
 
 void moments_f32(const Array& x, float* mean, float* var) { moments(x, mean, var); }
 void moments_f64(const Array& x, double* mean, double* var) { moments(x, mean, var); }
-void affine_f32(bool relu, const Array& x, const float* scale, const float* shift, const Array& y) {
-  affine(relu, x, scale, shift, y);
+void affine_f32(bool relu, const Array& x, const float* scale, const float* shift, const Array& other,
+                const Array& y) {
+  affine(relu, x, scale, shift, other, y);
 }
-void affine_f64(bool relu, const Array& x, const double* scale, const double* shift, const Array& y) {
-  affine(relu, x, scale, shift, y);
+void affine_f64(bool relu, const Array& x, const double* scale, const double* shift, const Array& other,
+                const Array& y) {
+  affine(relu, x, scale, shift, other, y);
 }
 void grad_f32(bool relu, bool constant, const Array& x, const Array& y, const Array& dy, const float* mean,
               const float* rstd, const float* gamma, const Array& dx, float* dgamma, float* dbeta) {
@@ -281,9 +288,10 @@ void channel_moments(const Array& x, void* mean, void* var) {
     simd::best_moments(T())(x, static_cast<T*>(mean), static_cast<T*>(var));
   });
 }
-void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& y) {
+void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& other,
+                    const Array& y) {
   dispatch_float("batch_norm", x.dtype, [&]<class T>(type<T>) {
-    simd::best_affine(T())(relu, x, static_cast<const T*>(scale), static_cast<const T*>(shift), y);
+    simd::best_affine(T())(relu, x, static_cast<const T*>(scale), static_cast<const T*>(shift), other, y);
   });
 }
 void batch_norm_grad(bool relu, bool constant, const Array& x, const Array& y, const Array& dy,

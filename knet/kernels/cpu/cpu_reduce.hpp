@@ -18,7 +18,8 @@ void layer_norm_grad(const Array& x, const void* gamma, const void* mean, const 
                      const Array& dx, void* dgamma, void* dbeta);
 
 void channel_moments(const Array& x, void* mean, void* var);
-void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& y);
+void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& other,
+                    const Array& y);
 void batch_norm_grad(bool relu, bool constant, const Array& x, const Array& y, const Array& dy,
                      const void* mean, const void* rstd, const void* gamma, const Array& dx, void* dgamma,
                      void* dbeta);

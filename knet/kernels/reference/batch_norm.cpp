@@ -31,12 +31,13 @@ void channel_moments(const Array& x, void* mean, void* var) {
   });
 }
 
-void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& y) {
+void channel_affine(bool relu, const Array& x, const void* scale, const void* shift, const Array& other,
+                    const Array& y) {
   dispatch_float("batch_norm", x.dtype, [&]<class T>(type<T>) {
     for (std::int64_t c = 0; c < x.size[1]; ++c) {
       const T a = static_cast<const T*>(scale)[c], b = static_cast<const T*>(shift)[c];
       channel(x, c, [&](std::int64_t i) {
-        const T v = x.as<const T>()[i] * a + b;
+        const T v = x.as<const T>()[i] * a + b + (other.data ? other.as<const T>()[i] : T(0));
         y.as<T>()[i] = relu && v < T(0) ? T(0) : v;
       });
     }

@@ -250,7 +250,7 @@ void run_runs(const RunGemm<T>& g) {
 template <class T>
 HWY_NOINLINE void pack_all(const T* b, Int bk, Int bn, Int k, Int n, T* out) {
   constexpr Int W = panel_width<T>();
-  const Int grain = std::max<Int>(1, 65536 / std::max<Int>(1, k * W));
+  const Int grain = std::max<Int>(1, 16384 / std::max<Int>(1, k * W));
   parallel_for((n + W - 1) / W, grain,
                [&](Int p0, Int p1) { pack_panels(b, bk, bn, k, n, p0, p1, out + p0 * W * k); });
 }
@@ -409,9 +409,14 @@ void blocked(const Gemm<T>& all) {
     source = Source::panels, b = packed.get();
   }
   const Int size = rows ? g.m : panels, unit = rows ? max_rows : std::clamp<Int>(panels / (8 * parts), 1, 4),
-            units = (size + unit - 1) / unit, of_unit = g.m * g.n * g.k / units + 1;
+            whole = (size + unit - 1) / unit;
+  // As many rows for every thread as for the others.
+  const Int units = rows && whole >= 2 * parts ? (whole + parts - 1) / parts * parts : whole;
+  const Int of_unit = g.m * g.n * g.k / units + 1;
   const Int few = rows ? piece_rows / max_rows : large_a ? piece_panels / unit : 1;
   Pieces pieces(units, std::max(few, (piece_work + of_unit - 1) / of_unit), parts);
+  // Tiles have about as many rows each, so that the last one is not the small one; panels are whole.
+  const auto begin = [&](Int u) { return rows ? size * u / units : std::min(size, u * unit); };
   const Int longest = std::min(size, pieces.longest() * unit);
   const Way<T> way(g, source, rows ? longest : g.m, rows ? panels : longest,
                    rows ? panels : (panels + parts - 1) / parts);
@@ -422,7 +427,7 @@ void blocked(const Gemm<T>& all) {
         bool a_packed = false;
         for (; part < end; ++part) {
           pieces.run(part, [&](Int from, Int to) {
-            const Int i0 = from * unit, i1 = std::min(size, to * unit);
+            const Int i0 = begin(from), i1 = begin(to);
             const Int m0 = rows ? i0 : 0, m1 = rows ? i1 : g.m, p0 = rows ? 0 : i0, p1 = rows ? panels : i1;
             run_tiles(g, way, source, b, m0, m1, p0, p1, packed_a.get(), packed_b.get(), a_packed);
             a_packed = way.keep_a && !rows;

@@ -246,7 +246,9 @@ TEST(Matmul, EveryLayoutAndEpilogue) {
                                                                           {257, 64, 300},
                                                                           {5, 9, 1100},
                                                                           {30, 39, 400},
-                                                                          {20, 22, 1100}}) {
+                                                                          {20, 22, 1100},
+                                                                          {100, 203, 400},
+                                                                          {901, 70, 40}}) {
       for (Layout la : {Layout::dense, Layout::transposed}) {
         for (Layout lb : {Layout::dense, Layout::transposed, Layout::stepped}) {
           const Block a = random_block(t, {m, k}, -1, 1, la), b = random_block(t, {k, n}, -1, 1, lb, 2),
@@ -284,29 +286,31 @@ TEST(Matmul, EveryLayoutAndEpilogue) {
 TEST(Matmul, SameBitsWithAnyThreads) {
   const int before = threads();
   for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{
-           {9, 8, 2100}, {33, 20, 400}, {100, 101, 784}, {300, 64, 300}}) {
-    Block a = random_block(DType::f32, {m, k}, -1, 1);
-    const Block b = random_block(DType::f32, {k, n}, -1, 1, Layout::transposed, 2),
-                bias = random_block(DType::f32, {n}, -1, 1, Layout::dense, 3);
-    a.a.as<float>()[k + 1] = std::numeric_limits<float>::quiet_NaN();
-    Epilogue e;
-    e.bias = bias.a.data, e.activation = Unary::relu;
-    std::vector<std::byte> memory(cpu_kernels().packed_bytes(1 << 20, b.a) + 64);
-    void* at = memory.data();
-    std::size_t space = memory.size();
-    void* packed = std::align(64, memory.size() - 64, at, space);
-    cpu_kernels().pack_b(b.a, packed);
-    for (const bool use_packed : {false, true}) {
-      e.packed_b = use_packed ? packed : nullptr;
-      Block c = block(DType::f32, {m, n}), d = block(DType::f32, {m, n});
-      set_threads(1);
-      cpu_kernels().matmul(a.a, b.a, c.a, e);
-      set_threads(3);
-      cpu_kernels().matmul(a.a, b.a, d.a, e);
-      EXPECT_TRUE(c.bytes == d.bytes) << m << " " << n << " " << k << " " << use_packed;
-      for (std::int64_t j = 0; j < n; ++j) {
-        EXPECT_TRUE(std::isnan(c.a.as<float>()[n + j]));
-        EXPECT_GE(c.a.as<float>()[j], 0);
+           {9, 8, 2100}, {33, 20, 400}, {100, 101, 784}, {300, 64, 300}, {256, 203, 90}}) {
+    for (const bool along : {true, false}) {  // b along k, or a and b across
+      Block a = random_block(DType::f32, {m, k}, -1, 1, along ? Layout::dense : Layout::transposed);
+      const Block b = random_block(DType::f32, {k, n}, -1, 1, along ? Layout::transposed : Layout::dense, 2),
+                  bias = random_block(DType::f32, {n}, -1, 1, Layout::dense, 3);
+      a.a.as<float>()[a.a.stride[0] + a.a.stride[1]] = std::numeric_limits<float>::quiet_NaN();
+      Epilogue e;
+      e.bias = bias.a.data, e.activation = Unary::relu;
+      std::vector<std::byte> memory(cpu_kernels().packed_bytes(1 << 20, b.a) + 64);
+      void* at = memory.data();
+      std::size_t space = memory.size();
+      void* packed = std::align(64, memory.size() - 64, at, space);
+      cpu_kernels().pack_b(b.a, packed);
+      for (const bool use_packed : {false, true}) {
+        e.packed_b = use_packed ? packed : nullptr;
+        Block c = block(DType::f32, {m, n}), d = block(DType::f32, {m, n});
+        set_threads(1);
+        cpu_kernels().matmul(a.a, b.a, c.a, e);
+        set_threads(3);
+        cpu_kernels().matmul(a.a, b.a, d.a, e);
+        EXPECT_TRUE(c.bytes == d.bytes) << m << " " << n << " " << k << " " << use_packed;
+        for (std::int64_t j = 0; j < n; ++j) {
+          EXPECT_TRUE(std::isnan(c.a.as<float>()[n + j]));
+          EXPECT_GE(c.a.as<float>()[j], 0);
+        }
       }
     }
   }

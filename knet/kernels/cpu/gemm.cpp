@@ -7,6 +7,8 @@
 // order than panels do; so packed b may give other last bits than b as it is.
 #include "knet/kernels/cpu/gemm.hpp"
 
+#include <limits>
+
 #include "knet/base/threads.hpp"
 #include "knet/kernels/cpu/scratch.hpp"
 #include "knet/kernels/cpu/targets.hpp"
@@ -27,8 +29,13 @@ bool simple(Unary act) { return act == Unary::identity || act == Unary::relu; }
 constexpr Int block_k = 320;                     // a panel of b over that many steps stays in the first cache
 constexpr Int block_m = most_panels * max_rows;  // rows of a that stay in the second
 constexpr Int pack_a_panels = 5;                 // panels of b from which packing a pays
-constexpr Int direct_bytes = 32 * 1024;    // b that needs no packing because it stays in the first cache
-constexpr Int direct_rows = 4 * max_rows;  // rows of c from which packing b pays
+// Operands that need no packing. Processors with AVX-512 multiply what lies in their second cache as it is: b
+// of so many bytes up to so many rows of c, larger ones up to fewer rows, and such an a whose columns are
+// contiguous. Others pack what does not stay in the first cache.
+constexpr bool large_caches = HWY_TARGET <= HWY_AVX3;
+constexpr Int direct_bytes = large_caches ? 1 << 20 : 32 * 1024,
+              direct_many_rows = large_caches ? 64 * max_rows : std::numeric_limits<Int>::max(),
+              direct_rows = (large_caches ? 5 : 4) * max_rows;
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
 constexpr Int far_bytes = 1 << 20;               // b of which the next block is asked for
@@ -103,6 +110,12 @@ HWY_INLINE void ask_for(const T* b, Int from, Int to) {
   for (Int i = from / line * line; i < to; i += line) hwy::Prefetch(b + i);
 }
 
+/// Is a multiplied where it lies?
+template <class T>
+bool reads_a(const Gemm<T>& g) {
+  return large_caches && g.am == 1 && g.m * g.k * static_cast<Int>(sizeof(T)) <= direct_bytes;
+}
+
 /// How c is computed in pieces of so many rows and panels, of which a thread has `share` panels in all.
 template <class T>
 struct Way {
@@ -114,7 +127,7 @@ struct Way {
   Int group;           // panels of b at a time
   Int a_size, b_size;  // elements to pack into
   HWY_NOINLINE Way(const Gemm<T>& g, Source source, Int rows, Int panels, Int share)
-      : pack_a(share >= pack_a_panels && g.k >= 16 && rows >= 4),
+      : pack_a(share >= pack_a_panels && g.k >= 16 && rows >= 4 && !reads_a(g)),
         pack_b(source == Source::pack),
         parts((g.k + block_k - 1) / block_k),
         longest((g.k + parts - 1) / parts),
@@ -390,7 +403,8 @@ void blocked(const Gemm<T>& all) {
   const bool may_read = g.b && g.bn == 1 && (native_mask || g.n % W == 0);
   Source source =
       g.packed ? Source::panels
-      : may_read && (g.m <= direct_rows || g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes)
+      : may_read && (g.m <= direct_rows ||
+                     (g.m <= direct_many_rows && g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes))
           ? Source::rows
           : Source::pack;
   const T* b = source == Source::panels ? g.packed : g.b;

@@ -412,27 +412,41 @@ void blocked(const Gemm<T>& all) {
   // Split what leaves the smaller largest part, counted in vectors of c. Parts of panels are packed by the
   // thread that uses them; for parts of rows b goes from one core's cache to the other's.
   const Int vectors = (g.n + N - 1) / N;
-  const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m;
+  const Int by_rows = (g.m + parts - 1) / parts * vectors, by_panels = (panels + parts - 1) / parts * 2 * g.m,
+            by_vectors = (vectors + parts - 1) / parts * g.m;
+  // Few columns that nobody packed before are shared by vectors, not by panels.
+  const bool fine =
+      large_caches && parts > 1 && source != Source::panels && panels <= 4 * parts && by_vectors < by_panels;
+  const Int by_columns = fine ? by_vectors : by_panels;
   // Every piece of panels packs all rows of a again where they are too many to keep.
   const bool large_a = parts > 1 && !Way<T>(g, source, g.m, panels, panels).keep_a,
-             many_rows = large_a && g.m >= many_row_count && by_rows <= by_panels;
-  const bool rows = parts > 1 && (many_rows || by_rows * 10 < by_panels * 9);
+             many_rows = large_a && g.m >= many_row_count && by_rows <= by_columns;
+  // Rows of a weight's gradient go to the threads that will change these rows of the weight.
+  const bool of_weight = source == Source::rows && reads_a(g) && by_rows <= by_columns;
+  const bool rows = parts > 1 && (many_rows || of_weight || by_rows * 10 < by_columns * 9);
   const PoolBuffer<T> packed(rows && source == Source::pack ? panels * W * g.k : 0);
   if (packed.get()) {
     pack_all(g.b, g.bk, g.bn, g.k, g.n, packed.get());
     source = Source::panels, b = packed.get();
   }
-  const Int size = rows ? g.m : panels, unit = rows ? max_rows : std::clamp<Int>(panels / (8 * parts), 1, 4),
+  const bool by_vector = fine && !rows;
+  const Int size = rows        ? g.m
+                   : by_vector ? vectors
+                               : panels,
+            unit = rows ? max_rows : std::clamp<Int>(panels / (8 * parts), 1, 4),
             whole = (size + unit - 1) / unit;
   // As many rows for every thread as for the others.
   const Int units = rows && whole >= 2 * parts ? (whole + parts - 1) / parts * parts : whole;
   const Int of_unit = g.m * g.n * g.k / units + 1;
-  const Int few = rows ? piece_rows / max_rows : large_a ? piece_panels / unit : 1;
+  const Int few = rows ? piece_rows / max_rows : by_vector ? units : large_a ? piece_panels / unit : 1;
   Pieces pieces(units, std::max(few, (piece_work + of_unit - 1) / of_unit), parts);
   // Tiles have about as many rows each, so that the last one is not the small one; panels are whole.
   const auto begin = [&](Int u) { return rows ? size * u / units : std::min(size, u * unit); };
   const Int longest = std::min(size, pieces.longest() * unit);
-  const Way<T> way(g, source, rows ? longest : g.m, rows ? panels : longest,
+  const Way<T> way(g, source, rows ? longest : g.m,
+                   rows        ? panels
+                   : by_vector ? (longest * N + W - 1) / W
+                               : longest,
                    rows ? panels : (panels + parts - 1) / parts);
   parallel_for(
       parts, 1,
@@ -442,6 +456,16 @@ void blocked(const Gemm<T>& all) {
         for (; part < end; ++part) {
           pieces.run(part, [&](Int from, Int to) {
             const Int i0 = begin(from), i1 = begin(to);
+            if (by_vector) {
+              Gemm<T> some = g;
+              some.n = std::min(g.n, i1 * N) - i0 * N;
+              some.b += i0 * N * g.bn, some.c += i0 * N;
+              if (some.bias) some.bias += i0 * N;
+              run_tiles(some, way, source, some.b, Int{0}, g.m, Int{0}, (some.n + W - 1) / W, packed_a.get(),
+                        packed_b.get(), false);
+              if (tail && i1 == size) dot_block(all, Int{0}, g.m, g.n, all.n);
+              return;
+            }
             const Int m0 = rows ? i0 : 0, m1 = rows ? i1 : g.m, p0 = rows ? 0 : i0, p1 = rows ? panels : i1;
             run_tiles(g, way, source, b, m0, m1, p0, p1, packed_a.get(), packed_b.get(), a_packed);
             a_packed = way.keep_a && !rows;

@@ -7,8 +7,6 @@
 // order than panels do; so packed b may give other last bits than b as it is.
 #include "knet/kernels/cpu/gemm.hpp"
 
-#include <limits>
-
 #include "knet/base/threads.hpp"
 #include "knet/kernels/cpu/scratch.hpp"
 #include "knet/kernels/cpu/targets.hpp"
@@ -29,13 +27,12 @@ bool simple(Unary act) { return act == Unary::identity || act == Unary::relu; }
 constexpr Int block_k = 320;                     // a panel of b over that many steps stays in the first cache
 constexpr Int block_m = most_panels * max_rows;  // rows of a that stay in the second
 constexpr Int pack_a_panels = 5;                 // panels of b from which packing a pays
-// Operands that need no packing. Processors with AVX-512 multiply what lies in their second cache as it is: b
-// of so many bytes up to so many rows of c, larger ones up to fewer rows, and such an a whose columns are
-// contiguous. Others pack what does not stay in the first cache.
+// Operands that need no packing: b of so many bytes, which stays in the first cache, or for so few rows of c.
+// Processors with AVX-512 multiply what lies in their second cache as it is, a whose columns are contiguous,
+// too; longer sums are those of large gradients, which come from memory, and that likes whole rows.
 constexpr bool large_caches = HWY_TARGET <= HWY_AVX3;
-constexpr Int direct_bytes = large_caches ? 1 << 20 : 32 * 1024,
-              direct_many_rows = large_caches ? 64 * max_rows : std::numeric_limits<Int>::max(),
-              direct_rows = (large_caches ? 5 : 4) * max_rows;
+constexpr Int direct_bytes = 32 * 1024, direct_rows = 4 * max_rows;
+constexpr Int large_direct_bytes = 1 << 20, large_direct_rows = 64 * max_rows, large_direct_k = 1024;
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
 constexpr Int far_bytes = 1 << 20;               // b of which the next block is asked for
@@ -113,7 +110,16 @@ HWY_INLINE void ask_for(const T* b, Int from, Int to) {
 /// Is a multiplied where it lies?
 template <class T>
 bool reads_a(const Gemm<T>& g) {
-  return large_caches && g.am == 1 && g.m * g.k * static_cast<Int>(sizeof(T)) <= direct_bytes;
+  return large_caches && g.am == 1 && g.k <= large_direct_k &&
+         g.m * g.k * static_cast<Int>(sizeof(T)) <= large_direct_bytes;
+}
+/// Is b, whose rows are contiguous?
+template <class T>
+bool reads_b(const Gemm<T>& g) {
+  const Int bytes = g.k * g.n * static_cast<Int>(sizeof(T));
+  if (g.m <= direct_rows || bytes <= direct_bytes) return true;
+  return large_caches && g.k <= large_direct_k && g.m <= large_direct_rows &&
+         (bytes <= large_direct_bytes || g.m <= direct_rows + max_rows);
 }
 
 /// How c is computed in pieces of so many rows and panels, of which a thread has `share` panels in all.
@@ -401,12 +407,7 @@ void blocked(const Gemm<T>& all) {
   g.n -= tail;
   const Int panels = (g.n + W - 1) / W;
   const bool may_read = g.b && g.bn == 1 && (native_mask || g.n % W == 0);
-  Source source =
-      g.packed ? Source::panels
-      : may_read && (g.m <= direct_rows ||
-                     (g.m <= direct_many_rows && g.k * g.n * static_cast<Int>(sizeof(T)) <= direct_bytes))
-          ? Source::rows
-          : Source::pack;
+  Source source = g.packed ? Source::panels : may_read && reads_b(g) ? Source::rows : Source::pack;
   const T* b = source == Source::panels ? g.packed : g.b;
   const Int parts = g.m * g.n * g.k < gemm_thread_work ? 1 : threads();
   // Split what leaves the smaller largest part, counted in vectors of c. Parts of panels are packed by the

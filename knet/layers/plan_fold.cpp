@@ -84,6 +84,7 @@ bool fold_affine(Program& p, int i) {
   if (!a) return false;
   const Operand *x = operand(c, &a->x.data), *y = operand(c, &a->y.data);
   if (!x || !y || !constant(p, c, &a->scale) || !constant(p, c, &a->shift)) return false;
+  if (const Operand* other = operand(c, &a->other.data); other && other->buffer == x->buffer) return false;
   const std::int64_t channels = a->x.size[1];
   if (a->x.stride[1] != 1 && channels != 1) return false;
   const Producer m = made_for(p, i, *x, *y);

@@ -55,23 +55,17 @@ const Traits traits = [] {
   return t;
 }();
 
-/// May a result be written over x, if its caller does not need x any more? Who watches the tape tells values
-/// apart by their memory.
-bool reusable(const Tensor& x) {
-  return TensorAccess::sole_owner(x) && (x.is_contiguous() || x.is_channels_last()) &&
-         is_floating(x.dtype()) && !tape::watched();
-}
 /// In a backward function that is run once: where the gradient of the input may be written, dy or else y,
 /// which goes with it. Empty: neither.
 Tensor over(const Tensor& dy, const Tensor& y) {
   if (tape::state.on) return {};
-  if (reusable(dy)) return dy;
-  return y && reusable(y) && y.dtype() == dy.dtype() ? y : Tensor();
+  if (claim(dy)) return dy;
+  return y && y.dtype() == dy.dtype() && claim(y) ? y : Tensor();
 }
 /// dy s. One number that stands for all of them stays one.
 Tensor times(const Tensor& dy, double s) {
   if (tape::state.on) return dy * s;
-  if (reusable(dy)) {
+  if (claim(dy)) {
     kernels(dy.device()).binary_scalar(Binary::mul, array(dy), s, false, array(dy));
     return dy;
   }
@@ -86,6 +80,12 @@ Tensor times(const Tensor& dy, double s) {
 
 }  // namespace
 
+bool claim(const Tensor& x) {
+  if (!TensorAccess::sole_owner(x) || !raw::is_dense(x) || !is_floating(x.dtype()) || tape::watched())
+    return false;
+  TensorAccess::storage(x)->drop_packed();
+  return true;
+}
 bool grad_uses_x(Unary op) { return traits.x[static_cast<std::size_t>(op)]; }
 bool grad_uses_y(Unary op) { return traits.y[static_cast<std::size_t>(op)]; }
 
@@ -133,7 +133,7 @@ Tensor unary(Unary op, const Tensor& x, double a, double b) {
 }
 Tensor unary(Unary op, Tensor&& x, double a, double b) {
   check_unary(op, x);
-  if (gives_boolean(op) || !reusable(x) || (tracked(x) && grad_uses_x(op)))
+  if (gives_boolean(op) || (tracked(x) && grad_uses_x(op)) || !claim(x))
     return unary(op, std::as_const(x), a, b);
   const Tensor old = std::move(x);  // its name must not count as an owner in the rest of the expression
   return unary_into(same_memory(old), op, old, a, b);
@@ -228,7 +228,7 @@ Tensor binary(Binary op, const Tensor& x, double s, bool scalar_first) {
 Tensor binary(Binary op, Tensor&& x, double s, bool scalar_first) {
   check_scalar(op, x);
   const bool linear = op == Binary::add || op == Binary::sub || op == Binary::mul;
-  if (!reusable(x) || (!linear && (is_comparison(op) || tracked(x))))
+  if ((!linear && (is_comparison(op) || tracked(x))) || !claim(x))
     return binary(op, std::as_const(x), s, scalar_first);
   const Tensor old = std::move(x);
   return binary_into(same_memory(old), op, old, s, scalar_first);

@@ -15,6 +15,9 @@ Tensor binary(Binary op, const Tensor& x, double s, bool scalar_first = false);
 /// The same for a value that nobody keeps: its memory becomes the result's, where x itself is not needed.
 Tensor unary(Unary op, Tensor&& x, double a = 0, double b = 0);
 Tensor binary(Binary op, Tensor&& x, double s, bool scalar_first = false);
+/// May a result be written over x, if its caller does not need x any more? If so it is ready for that: what
+/// was packed of its values is dropped. Who watches the tape tells values apart by their memory.
+bool claim(const Tensor& x);
 /// Does the derivative of a one-element function read x, read y?
 bool grad_uses_x(Unary);
 bool grad_uses_y(Unary);

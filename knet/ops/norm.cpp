@@ -44,7 +44,6 @@ Dims all_but_channels(const Tensor& x) {
   for (int i = 2; i < x.ndim(); ++i) d.d[d.n++] = static_cast<std::int8_t>(i);
   return d;
 }
-bool dense(const Tensor& x) { return x.is_contiguous() || x.is_channels_last(); }
 
 /// x as [n, c, l] for the kernels.
 Array channels(const Tensor& x) {
@@ -86,7 +85,7 @@ Tensor ordered_like(const Tensor& t, const Tensor& x) {
 /// memory may be written.
 Tensor fused(const Tensor& given, const Tensor& weight, const Tensor& bias, const Moments& m, bool constant,
              const BatchNormOptions& o, bool over = false) {
-  const Tensor x = dense(given) ? given.detach() : raw::contiguous(given);
+  const Tensor x = raw::is_dense(given) ? given.detach() : raw::contiguous(given);
   const Tensor mean = raw::contiguous(m.mean), rstd = rsqrt(m.var + o.eps),
                w = weight ? raw::contiguous(weight.detach()) : Tensor(), scale = w ? rstd * w : rstd,
                shift = bias ? bias.detach() - mean * scale : -(mean * scale);
@@ -102,7 +101,7 @@ Tensor fused(const Tensor& given, const Tensor& weight, const Tensor& bias, cons
       const bool sum = g.wants(3), relu = y && !sum;
       const Tensor dz = sum && y ? detail::unary_grad(Unary::relu, {}, {}, y, dy) : Tensor();
       // Over dy, element by element, where nobody else sees it.
-      const bool own = !sum && TensorAccess::sole_owner(dy) && !tape::state.on && !tape::watched();
+      const bool own = !sum && !tape::state.on && detail::claim(dy);
       const Tensor d = ordered_like(dz ? dz : dy, x);
       Tensor dx = own && TensorAccess::data(d) == TensorAccess::data(dy) ? d : raw::empty_like(x, x.dtype());
       Tensor dw = zeros_like(mean), db = zeros_like(mean);
@@ -139,7 +138,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, con
     y = composed(x, mean, var, weight, bias, o);
     m = {mean.detach().reshape({c}), var.detach().reshape({c})};
   } else {
-    const Tensor d = dense(x) ? x.detach() : raw::contiguous(x);
+    const Tensor d = raw::is_dense(x) ? x.detach() : raw::contiguous(x);
     m = {Tensor::make({c}, x.dtype(), x.device()), Tensor::make({c}, x.dtype(), x.device())};
     kernels(x.device()).channel_moments(channels(d), pointer(m.mean), pointer(m.var));
     y = fused(x, weight, bias, m, false, o);
@@ -157,7 +156,7 @@ Tensor batch_norm(Tensor x, const Tensor& weight, const Tensor& bias, const Mome
   const Moments m{given.mean.detach(), given.var.detach()};
   if (twice()) return composed(x, along_channels(m.mean, x), along_channels(m.var, x), weight, bias, o);
   const bool constant = !tracked(x) && !tracked(weight) && !tracked(bias) && !tracked(o.residual);
-  return fused(x, weight, bias, m, true, o, constant && TensorAccess::sole_owner(x) && !tape::watched());
+  return fused(x, weight, bias, m, true, o, constant && detail::claim(x));
 }
 
 Tensor group_norm(const Tensor& x, std::int64_t groups, const Tensor& weight, const Tensor& bias,

@@ -61,6 +61,8 @@ Tensor empty_like(const Tensor&, DType);  ///< same shape and, when dense, the s
 Tensor copy(const Tensor&, DType);        ///< a dense row-major copy
 Tensor copy_divided(const Tensor&, double divisor, DType);  ///< the same, divided as f32 or f64
 Tensor contiguous(const Tensor&);
+/// Row-major or channels last.
+inline bool is_dense(const Tensor& t) { return t.is_contiguous() || t.is_channels_last(); }
 Tensor reshape(const char* who, const Tensor&, Shape);
 Tensor permute(const Tensor&, std::span<const int> order);
 Tensor transpose(const Tensor&, int a, int b);

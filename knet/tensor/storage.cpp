@@ -24,6 +24,7 @@ Storage* Storage::make(std::size_t bytes, Device device) {
 
 void Storage::drop_packed() {
   used.store(false, std::memory_order_relaxed);
+  if (!packed.load(std::memory_order_acquire)) return;
   if (Packed* p = packed.exchange(nullptr)) memory::deallocate(p, p->bytes);
 }
 

@@ -192,6 +192,11 @@ TEST(Compile, BatchNormWithAResidual) {
   const Plan joined = expect_same(model, last);
   EXPECT_EQ(count(joined, "channel_affine"), 0);
   EXPECT_EQ(count(joined, "binary and unary"), 1);
+  const auto itself = [&](const Tensor& h) {
+    const Tensor y = model.conv(h);
+    return model.bn(y, y);
+  };
+  EXPECT_EQ(count(expect_same(itself, last), "channel_affine"), 1);
   const auto alone = [&](const Tensor& h) { return model.bn(h, 2 * h); };
   EXPECT_EQ(count(expect_same(alone, x), "channel_affine"), 1);
 }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+#include <memory>
 
 #include "knet/knet.hpp"
 #include "tests/reference/reference.hpp"
@@ -277,6 +279,22 @@ TEST(Layers, PackedWeightsFollowTheirValues) {
       l.weight *= 1.5;
     }
     l.weight = randn({40, 70});
+  }
+  // What takes over a former weight's memory does not take over its packed form.
+  BatchNorm bn{70};
+  bn.running_mean = randn({70});
+  const Tensor x = randn({200, 70});
+  const std::vector<std::function<Tensor(Tensor)>> forms{
+      [](Tensor w) { return relu(std::move(w)); }, [](Tensor w) { return knet::tanh(std::move(w)); },
+      [](Tensor w) { return std::move(w) * 0.5; }, [&](Tensor w) { return bn(std::move(w)); }};
+  for (const auto& form : forms) {
+    auto former = std::make_unique<Linear>(Linear{.input = 70, .output = 40});
+    for (int use = 0; use < 3; ++use) (*former)(x);
+    Tensor w = former->weight.value();
+    former.reset();
+    const Tensor expected = form(w);
+    l.weight = form(std::move(w));
+    for (int use = 0; use < 3; ++use) expect_close(l(x), matmul(x, expected.T()) + l.bias.value(), "", 1e-5);
   }
 }
 TEST(Layers, DiagonalAndBias) {

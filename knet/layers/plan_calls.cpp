@@ -379,26 +379,16 @@ template void run_call<MaxPoolCall>(const Kernels&, const void*);
 
 void refresh(Call& c) { c.operands = c.find_operands(c); }
 
-Call make_copy(const Array& from, const Array& to) {
-  Call c = make(CopyCall{from, to});
-  c.name = "copy";
+namespace {
+Call named(const char* name, Call c) {
+  c.name = name;
   return c;
 }
-Call make_call(const BinaryCall& arguments) {
-  Call c = make(arguments);
-  c.name = "binary";
-  return c;
-}
-Call make_call(const BinaryUnaryCall& arguments) {
-  Call c = make(arguments);
-  c.name = "binary and unary";
-  return c;
-}
-Call make_call(const ConvPoolCall& arguments) {
-  Call c = make(arguments);
-  c.name = "conv and max_pool";
-  return c;
-}
+}  // namespace
+Call make_copy(const Array& from, const Array& to) { return named("copy", make(CopyCall{from, to})); }
+Call make_call(const BinaryCall& arguments) { return named("binary", make(arguments)); }
+Call make_call(const BinaryUnaryCall& arguments) { return named("binary and unary", make(arguments)); }
+Call make_call(const ConvPoolCall& arguments) { return named("conv and max_pool", make(arguments)); }
 bool elementwise(const Call& c) {
   return c.run == &run_call<UnaryCall> || c.run == &run_call<BinaryCall> ||
          c.run == &run_call<BinaryScalarCall> || c.run == &run_call<BinaryUnaryCall>;

@@ -32,7 +32,8 @@ constexpr Int pack_a_panels = 5;                 // panels of b from which packi
 // too; longer sums are those of large gradients, which come from memory, and that likes whole rows.
 constexpr bool large_caches = HWY_TARGET <= HWY_AVX3;
 constexpr Int direct_bytes = 32 * 1024, direct_rows = 4 * max_rows;
-constexpr Int large_direct_bytes = 1 << 20, large_direct_rows = 64 * max_rows, large_direct_k = 1024;
+constexpr Int large_direct_bytes = 1 << 20, large_direct_rows = 64 * max_rows, large_direct_k = 1024,
+              far_direct_rows = 5 * max_rows;    // where b is larger
 constexpr Int few_panels = 4, many_panels = 64;  // panels of b packed at a time
 constexpr Int long_row_bytes = 1 << 20;          // b too large for the caches
 constexpr Int far_bytes = 1 << 20;               // b of which the next block is asked for
@@ -119,7 +120,16 @@ bool reads_b(const Gemm<T>& g) {
   const Int bytes = g.k * g.n * static_cast<Int>(sizeof(T));
   if (g.m <= direct_rows || bytes <= direct_bytes) return true;
   return large_caches && g.k <= large_direct_k && g.m <= large_direct_rows &&
-         (bytes <= large_direct_bytes || g.m <= direct_rows + max_rows);
+         (bytes <= large_direct_bytes || g.m <= far_direct_rows);
+}
+
+/// Columns [n0, n1) of c, of a b that is not packed.
+template <class T>
+Gemm<T> columns(Gemm<T> g, Int n0, Int n1) {
+  g.n = n1 - n0;
+  g.b += n0 * g.bn, g.c += n0;
+  if (g.bias) g.bias += n0;
+  return g;
 }
 
 /// How c is computed in pieces of so many rows and panels, of which a thread has `share` panels in all.
@@ -457,20 +467,19 @@ void blocked(const Gemm<T>& all) {
         for (; part < end; ++part) {
           pieces.run(part, [&](Int from, Int to) {
             const Int i0 = begin(from), i1 = begin(to);
+            const Int m0 = rows ? i0 : 0, m1 = rows ? i1 : g.m;
+            const auto tiles = [&](const Gemm<T>& part_of, const T* part_b, Int p0, Int p1) {
+              run_tiles(part_of, way, source, part_b, m0, m1, p0, p1, packed_a.get(), packed_b.get(),
+                        a_packed);
+            };
             if (by_vector) {
-              Gemm<T> some = g;
-              some.n = std::min(g.n, i1 * N) - i0 * N;
-              some.b += i0 * N * g.bn, some.c += i0 * N;
-              if (some.bias) some.bias += i0 * N;
-              run_tiles(some, way, source, some.b, Int{0}, g.m, Int{0}, (some.n + W - 1) / W, packed_a.get(),
-                        packed_b.get(), false);
-              if (tail && i1 == size) dot_block(all, Int{0}, g.m, g.n, all.n);
-              return;
+              const Gemm<T> some = columns(g, i0 * N, std::min(g.n, i1 * N));
+              tiles(some, some.b, 0, (some.n + W - 1) / W);
+            } else {
+              tiles(g, b, rows ? 0 : i0, rows ? panels : i1);
             }
-            const Int m0 = rows ? i0 : 0, m1 = rows ? i1 : g.m, p0 = rows ? 0 : i0, p1 = rows ? panels : i1;
-            run_tiles(g, way, source, b, m0, m1, p0, p1, packed_a.get(), packed_b.get(), a_packed);
             a_packed = way.keep_a && !rows;
-            if (tail && p1 == panels) dot_block(all, m0, m1, g.n, all.n);
+            if (tail && (rows || i1 == size)) dot_block(all, m0, m1, g.n, all.n);
           });
         }
       },
